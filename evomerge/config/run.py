@@ -1,0 +1,145 @@
+"""The run file as typed models: shape only. Names of methods, tasks and sources are checked in ``runs``."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceConfig(_Block):
+    """One source model."""
+
+    path: str = Field(
+        min_length=1, description="Local folder (relative to the working folder) or hub id."
+    )
+    revision: str | None = Field(default=None, description="Branch, tag or commit of a hub id.")
+    trust_remote_code: bool = Field(default=False, description="Run code that the source brings.")
+
+
+class StageConfig(BaseModel):
+    """One step of the merge: a method over named inputs; every other key is a parameter of the method."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    method: str = Field(description="Registered merge method.")
+    inputs: list[str] = Field(min_length=1, description="Sources or earlier stages, in order.")
+    name: str | None = Field(
+        default=None, description="Name for later stages; stage1, stage2 … if absent."
+    )
+    base: str | None = Field(
+        default=None, description="Base of this stage; the run's base if absent."
+    )
+
+
+class RecipeConfig(_Block):
+    """What is merged and which coefficients are searched."""
+
+    parameters: list[StageConfig] = Field(min_length=1, description="Stages, in order.")
+    dtype: Literal["float32", "bfloat16", "float16", "float64"] | None = Field(
+        default=None, description="Element type of the merged model; the base's if absent."
+    )
+    tokenizer: str | None = Field(
+        default=None, description="Source of the tokenizer; the base if absent."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of stochastic methods (DARE).")
+
+
+class EvaluatorConfig(BaseModel):
+    """One task; every key but ``type`` is a setting of the evaluator."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str = Field(description="Registered evaluator.")
+
+
+class ObjectiveConfig(_Block):
+    """A named number to optimise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    sources: list[str] = Field(
+        alias="from",
+        min_length=1,
+        description="Evaluators, or EVALUATOR.METRIC, that it is made of.",
+    )
+    aggregate: Literal["mean", "min", "max"] = Field(
+        default="mean", description="How they are combined."
+    )
+    direction: Literal["maximize", "minimize"] = Field(description="Which way is better.")
+    weights: list[float] | None = Field(
+        default=None, description="(mean) weight of each, equal if absent."
+    )
+
+
+class SearchConfig(_Block):
+    """How candidates are proposed."""
+
+    searcher: str = Field(default="cma_es", description="Registered searcher.")
+    budget: int = Field(
+        ge=1, description="Candidates; warm starts and cache hits count, re-scoring doesn't."
+    )
+    seed: int = Field(default=0, ge=0, description="Equal seeds give equal runs.")
+    mode: Literal["generation"] = Field(
+        default="generation", description="Wait for whole generations."
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="Settings of the searcher.")
+    warm_starts: bool = Field(
+        default=True, description="Try base, parents, uniform average and published defaults first."
+    )
+    recipes: list[str] = Field(
+        default_factory=list, description="Recipe files of the user's that generation 0 tries too."
+    )
+    finalists: int = Field(
+        default=16,
+        ge=1,
+        description="Candidates, best by search score, that are re-scored on validation.",
+    )
+    identical_failures: int = Field(
+        default=10, ge=2, description="Stop after so many equal failures in a row."
+    )
+
+
+class ExecutionConfig(_Block):
+    """Where candidates are evaluated."""
+
+    executor: str = Field(
+        default="inprocess", description="inprocess (worker processes and Ray follow)."
+    )
+    workers: int = Field(default=1, ge=1, description="Number of workers; inprocess has one.")
+    device: str = Field(
+        default="auto", description="auto, cpu, cuda, cuda:1 … auto takes a GPU if there is one."
+    )
+    threads: int = Field(
+        default=1, ge=1, description="Torch threads a worker; part of the numeric class."
+    )
+
+
+class RunConfig(_Block):
+    """A run file."""
+
+    schema_version: Literal[1] = Field(default=1, description="Version of this format.")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the run and its folder."
+    )
+    base: str | None = Field(
+        default=None, description="A name in sources: base model, config, tokenizer."
+    )
+    sources: dict[str, SourceConfig] = Field(
+        min_length=1, description="Models that may contribute."
+    )
+    recipe: RecipeConfig
+    dataflow: None = Field(default=None, description="Layer routing; not searchable yet.")
+    evaluators: dict[str, EvaluatorConfig] = Field(min_length=1, description="Tasks, by name.")
+    objectives: dict[str, ObjectiveConfig] = Field(
+        min_length=1, description="What is optimised, by name."
+    )
+    search: SearchConfig
+    execution: ExecutionConfig = Field(default_factory=ExecutionConfig)
+    ledger: str = Field(
+        default="sqlite:///runs/ledger.db", description="SQLAlchemy URL of the ledger."
+    )

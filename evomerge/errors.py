@@ -1,0 +1,106 @@
+"""Every error that evomerge raises on purpose.
+
+::
+
+    EvomergeError                 the user can mend it: exit code 2, no traceback
+    ├── ProblemsError             several mistakes at once, each with file, key and mend
+    │   └── ConfigError           a run file
+    ├── RecipeError               a recipe or a search space
+    ├── ModelError                a source: missing, broken, unfit
+    ├── MergeError                a merge that cannot be carried out
+    ├── EvaluationError           an evaluator, its data or its model
+    ├── SearchError               a searcher, or results that don't belong to it
+    ├── LedgerError               the ledger or a run folder
+    ├── PluginError               a plug-in that can't be loaded, or a name taken twice
+    ├── MissingExtraError         an optional package
+    └── RunFailedError            a run that started and could not go on: exit code 1
+
+A message says what was found (with the value), what was expected, and what to do.
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class EvomergeError(Exception):
+    """Root of the tree; the command line prints it without traceback and exits with ``exit_code``."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake of the user's.
+
+    Args:
+        key: Dotted path of the key, ``search.budget``; empty for the whole file.
+        message: What was found, what was expected, what to do; one line.
+    """
+
+    key: str
+    message: str
+
+
+class ProblemsError(EvomergeError):
+    """All mistakes that were found in one file, one line each: ``FILE: KEY: MESSAGE``."""
+
+    def __init__(self, where: str, problems: Iterable[Problem]) -> None:
+        self.where = where
+        self.problems = tuple(problems)
+        super().__init__(
+            "\n".join(
+                ": ".join(part for part in (where, problem.key, problem.message) if part)
+                for problem in self.problems
+            )
+        )
+
+
+class ConfigError(ProblemsError):
+    """Mistakes in a run file or in ``--set``."""
+
+
+class RecipeError(EvomergeError):
+    """A recipe or search space that can't be read or doesn't fit its sources."""
+
+
+class ModelError(EvomergeError):
+    """A source that is missing, broken or unfit."""
+
+
+class MergeError(EvomergeError):
+    """A merge that cannot be carried out."""
+
+
+class EvaluationError(EvomergeError):
+    """An evaluator whose data, settings or model don't fit."""
+
+
+class SearchError(EvomergeError):
+    """A searcher's settings, or results that it isn't waiting for."""
+
+
+class LedgerError(EvomergeError):
+    """A ledger or run folder that can't be used."""
+
+
+class PluginError(EvomergeError):
+    """A plug-in that can't be loaded, or a name that is taken twice."""
+
+
+class MissingExtraError(EvomergeError):
+    """An optional package that isn't installed."""
+
+
+class RunFailedError(EvomergeError):
+    """A run that started and could not go on."""
+
+    exit_code = 1
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``did you mean 'x'? Known: a, b, x.`` for an unknown ``name``."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Known: {', '.join(names) or 'none'}."

@@ -1,0 +1,120 @@
+"""What an evaluator is, what it returns, and the registry of evaluators."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.recipes.declarations import Declaration, Parameter, Registry
+
+if TYPE_CHECKING:
+    from evomerge.evaluation.language_model import LanguageModel
+
+SPLITS = ("search", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that an evaluator gives for each example.
+
+    Args:
+        name: ``exact``, ``acc``, ``perplexity`` …
+        direction: ``maximize`` or ``minimize``: which way is better.
+        binary: Every example is 0 or 1, so that intervals are Wilson's.
+        width: Values an example: 1, or more where the aggregate needs a tuple (a perplexity: log-likelihood
+            and words).
+    """
+
+    name: str
+    direction: str = "maximize"
+    binary: bool = False
+    width: int = 1
+
+
+@dataclass(frozen=True)
+class ExampleRecord:
+    """What one example gave.
+
+    Args:
+        metrics: Metric → value, a float or the tuple of ``Metric.width`` floats.
+        answer: Text or choice that the model gave; None where there is none.
+        tokens: Tokens generated or scored.
+        flags: ``capped`` (token limit hit), ``truncated`` (prompt cut on the left) …
+    """
+
+    metrics: Mapping[str, float | tuple[float, ...]]
+    answer: str | None = None
+    tokens: int = 0
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example as a person reads it."""
+
+    prompt: str
+    expected: str
+
+
+class Evaluator(Protocol):
+    """Turns a model into per-example scores on one task.
+
+    An evaluator is built from its settings and the run's seed. Its examples are numbered within each split,
+    0 … n−1, in a fixed seeded order; blocks are consecutive runs of ``block_size`` of them.
+    """
+
+    block_size: int
+    metrics: Sequence[Metric]
+    primary: str
+    """Metric that an objective takes when it names only the evaluator."""
+
+    def fingerprint(self) -> str:
+        """Hash of all that decides a score but the weights: code version, data, prompts, decoding, seed."""
+
+    def n_examples(self, split: str) -> int:
+        """Return the number of examples in ``split``."""
+
+    def examples(self, split: str, indices: Sequence[int]) -> list[Example]:
+        """Return examples for people; never called while searching."""
+
+    def prepare(self, model: "LanguageModel", split: str) -> Any:
+        """Build and tokenise all requests of ``split`` once; the result is handed back to ``score``."""
+
+    def score(
+        self, model: "LanguageModel", requests: Any, indices: Sequence[int]
+    ) -> list[ExampleRecord]:
+        """Score the examples ``indices`` of the prepared split, one record each, in that order."""
+
+    def aggregate(self, metric: str, values: NDArray[np.float64]) -> float:
+        """Return the task's number from per-example ``values`` of shape ``(n, width)``."""
+
+
+class EvaluatorFactory(Protocol):
+    """What an evaluator's class looks like to the registry; ``options`` are its declared parameters."""
+
+    def __call__(self, name: str, *, seed: int, **options: Any) -> Evaluator:
+        """Build the evaluator called ``name`` in the run file.
+
+        Raises:
+            EvaluationError: Data is missing or a split would be empty.
+        """
+
+
+EVALUATORS: Registry[EvaluatorFactory] = Registry(
+    kind="evaluator", package="evomerge.evaluation.tasks", entry_point="evomerge.evaluators"
+)
+
+
+def evaluator(
+    name: str, *, parameters: Sequence[Parameter] = (), paper: str = ""
+) -> Callable[[Any], Any]:
+    """Register the decorated class as the evaluator type ``name``."""
+
+    def register(cls: Any) -> Any:
+        summary = (cls.__doc__ or "").strip().splitlines()[0]
+        EVALUATORS.add(Declaration(name, summary, tuple(parameters), paper), cls)
+        return cls
+
+    return register

@@ -1,0 +1,111 @@
+"""What passes between a run and a searcher, and the registry of searchers. Never imports torch."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.recipes.declarations import Declaration, Parameter, Registry
+from evomerge.recipes.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A point that a searcher wants evaluated.
+
+    Args:
+        id: ``ASK-INDEX``; unique in a run.
+        genome: Encoding in the unit cube, shape ``(d,)``, float64, already snapped to the space's grid
+            (``space.snap``).
+        origin: Where it comes from: the searcher's name, or ``warm:LABEL`` for a warm start.
+        parents: Ids of the proposals that it was made from; empty where that means nothing.
+    """
+
+    id: str
+    genome: NDArray[np.float64]
+    origin: str
+    parents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of a proposal.
+
+    Args:
+        candidate_id: The proposal's id.
+        values: One utility an objective, shape ``(k,)``; **larger is better** whatever the declared direction
+            (the run turns minimised objectives round). None where it failed.
+        error: Why it failed; empty where it did not.
+    """
+
+    candidate_id: str
+    values: tuple[float, ...] | None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A genome that is evaluated in generation 0."""
+
+    label: str
+    genome: NDArray[np.float64] = field(compare=False)
+
+
+class Searcher(Protocol):
+    """Proposes candidates and learns from results.
+
+    Equal seeds and equal tells (same order) give equal proposals; the global random state stays untouched. A
+    generator is made for each (seed, ask number). A searcher is rebuilt by replaying its asks and tells.
+    """
+
+    def ask(self, n: int | None = None) -> list[Proposal]:
+        """Return the next generation (None: the searcher's own size), or an empty list when it's exhausted."""
+
+    def tell(self, evaluations: Iterable[Evaluation]) -> None:
+        """Take evaluations in any order, matched by id; a failure counts as worst.
+
+        Raises:
+            SearchError: An id that isn't waiting for a result.
+        """
+
+
+class SearcherFactory(Protocol):
+    """What a searcher's class looks like to the registry; ``options`` are its declared parameters."""
+
+    def __call__(
+        self,
+        space: SearchSpace,
+        *,
+        seed: int,
+        n_objectives: int,
+        starts: Sequence[Start],
+        **options: Any,
+    ) -> Searcher:
+        """Build the searcher."""
+
+
+SEARCHERS: Registry[SearcherFactory] = Registry(
+    kind="searcher", package="evomerge.search", entry_point="evomerge.searchers"
+)
+
+
+def searcher(
+    name: str,
+    *,
+    parameters: Sequence[Parameter] = (),
+    paper: str = "",
+    multi_objective: bool = False,
+) -> Callable[[Any], Any]:
+    """Register the decorated class as the searcher ``name``; its docstring's first line is the summary."""
+
+    def register(cls: Any) -> Any:
+        summary = (cls.__doc__ or "").strip().splitlines()[0]
+        SEARCHERS.add(
+            Declaration(name, summary, tuple(parameters), paper, multi_objective=multi_objective),
+            cls,
+        )
+        return cls
+
+    return register
