@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 
 class EvomergeError(Exception):
-    """Root of the tree; the command line prints it without traceback and exits with ``exit_code``."""
+    """Root of the tree; the CLI prints it without traceback and exits with ``exit_code``."""
 
     exit_code = 2
 

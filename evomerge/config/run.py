@@ -1,4 +1,4 @@
-"""The run file as typed models: shape only. Names of methods, tasks and sources are checked in ``runs``."""
+"""The run file as typed models: shape only; names are checked in ``runs``."""
 
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ class SourceConfig(_Block):
 
 
 class StageConfig(BaseModel):
-    """One step of the merge: a method over named inputs; every other key is a parameter of the method."""
+    """One step of the merge; every other key is a parameter of its method."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 

@@ -23,8 +23,8 @@ class Metric:
         name: ``exact``, ``acc``, ``perplexity`` …
         direction: ``maximize`` or ``minimize``: which way is better.
         binary: Every example is 0 or 1, so that intervals are Wilson's.
-        width: Values an example: 1, or more where the aggregate needs a tuple (a perplexity: log-likelihood
-            and words).
+        width: Values an example: 1, or more where the aggregate needs a tuple (a perplexity:
+            log-likelihood and words).
     """
 
     name: str
@@ -61,7 +61,8 @@ class Example:
 class Evaluator(Protocol):
     """Turns a model into per-example scores on one task.
 
-    An evaluator is built from its settings and the run's seed. Its examples are numbered within each split,
+    An evaluator is built from its settings and the run's seed. Its examples are numbered within
+    each split,
     0 … n−1, in a fixed seeded order; blocks are consecutive runs of ``block_size`` of them.
     """
 
@@ -71,7 +72,7 @@ class Evaluator(Protocol):
     """Metric that an objective takes when it names only the evaluator."""
 
     def fingerprint(self) -> str:
-        """Hash of all that decides a score but the weights: code version, data, prompts, decoding, seed."""
+        """Hash of all that decides a score but the weights: code, data, prompts, seed."""
 
     def n_examples(self, split: str) -> int:
         """Return the number of examples in ``split``."""
@@ -80,7 +81,7 @@ class Evaluator(Protocol):
         """Return examples for people; never called while searching."""
 
     def prepare(self, model: "LanguageModel", split: str) -> Any:
-        """Build and tokenise all requests of ``split`` once; the result is handed back to ``score``."""
+        """Build and tokenise all requests of ``split`` once; ``score`` gets them back."""
 
     def score(
         self, model: "LanguageModel", requests: Any, indices: Sequence[int]
@@ -92,7 +93,7 @@ class Evaluator(Protocol):
 
 
 class EvaluatorFactory(Protocol):
-    """What an evaluator's class looks like to the registry; ``options`` are its declared parameters."""
+    """An evaluator's class as the registry sees it; ``options`` are its parameters."""
 
     def __call__(self, name: str, *, seed: int, **options: Any) -> Evaluator:
         """Build the evaluator called ``name`` in the run file.

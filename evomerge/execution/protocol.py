@@ -1,4 +1,4 @@
-"""What passes between a run and an executor. Only recipes and scores travel; nothing here imports torch."""
+"""What passes between a run and an executor: recipes and scores. Free of torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -99,7 +99,7 @@ class Executor(Protocol):
         """Queue ``job``."""
 
     def wait(self, timeout_s: float | None = None) -> list[Outcome]:
-        """Return what has finished, at least one outcome unless the time runs out or nothing is queued."""
+        """Return what has finished: at least one unless time runs out or nothing is queued."""
 
     def close(self) -> None:
         """Release workers; queued jobs are dropped."""

@@ -12,7 +12,8 @@ class MergeMethod:
     """A registered method.
 
     Args:
-        function: Merges one parameter (or a chunk of it); keyword arguments are the declared parameters.
+        function: Merges one parameter (or a chunk of it); keyword arguments are the declared
+            parameters.
         needs: Statistics of the sources that it wants as ``stats``.
         chunked: It may be called on any chunk of a tensor; otherwise it gets whole tensors.
     """
@@ -44,7 +45,7 @@ def merge_method(
     chunked: bool = True,
     warm_starts: Callable[[Sequence[str]], Sequence[WarmStart]] = lambda inputs: (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register the decorated function as the method ``name``; its docstring's first line is the summary."""
+    """Register a function as the method ``name``; its docstring's first line is the summary."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         summary = (function.__doc__ or "").strip().splitlines()[0]

@@ -1,7 +1,7 @@
 """Which layer and role each tensor of a checkpoint has, read off its names and configuration.
 
-No table of model families: the layer list is the numbered module list whose length is the configuration's
-number of layers; roles come from the words in the names. Free of torch.
+No table of model families: the layer list is the numbered module list whose length is the
+configuration's number of layers; roles come from the words in the names. Free of torch.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
-"""What a plug-in declares about itself, and the registries that hold methods, evaluators and searchers.
+"""What a plug-in declares about itself, and the registries that hold methods, evaluators and
+searchers.
 
-A declaration is written once, beside the code it describes; run files, search spaces, ``evomerge list``
-and the docs all read it. Nothing here imports torch.
+A declaration is written once, beside the code it describes; run files, search spaces, ``evomerge
+list`` and the docs all read it. Nothing here imports torch.
 """
 
 import importlib
@@ -92,7 +93,8 @@ class WarmStart:
     """A known-good setting of a method that a search tries first.
 
     Args:
-        label: ``base``, ``parent:NAME``, ``uniform`` or ``default``; the stage's input names fill NAME.
+        label: ``base``, ``parent:NAME``, ``uniform`` or ``default``; the stage's input names fill
+            NAME.
         parameters: Parameter → scalar, or one scalar an input for ``per_source`` parameters.
     """
 
@@ -132,7 +134,7 @@ class Declaration:
         return next((p for p in self.parameters if p.name == name), None)
 
     def check_options(self, options: Mapping[str, Any], key: str) -> list[Problem]:
-        """Return all that is wrong with plain ``options`` (no genes, no groups) found under ``key``."""
+        """Return all that is wrong with plain ``options`` (no genes) found under ``key``."""
         problems = []
         for name, value in options.items():
             parameter = self.parameter(name)
@@ -167,7 +169,8 @@ class Plugin(Generic[T]):
 
 
 class Registry(Generic[T]):
-    """Plug-ins of one kind, loaded on first use: built-in modules by package walk, others by entry points.
+    """Plug-ins of one kind, loaded on first use: built-in modules by package walk, others by entry
+    points.
 
     Args:
         kind: ``method``, ``evaluator`` or ``searcher``; used in messages.
@@ -189,12 +192,13 @@ class Registry(Generic[T]):
         if known is not None and getattr(known.value, "__module__", "") != new_module:
             raise PluginError(
                 f"the {self.kind} name {declaration.name!r} is taken by "
-                f"{getattr(known.value, '__module__', 'another module')}. Rename the one in {new_module}."
+                f"{getattr(known.value, '__module__', 'another module')}. "
+                f"Rename the one in {new_module}."
             )
         self._plugins[declaration.name] = Plugin(declaration, value)
 
     def get(self, name: str) -> Plugin[T]:
-        """Return the plug-in called ``name``; an unknown one is a PluginError with the nearest name."""
+        """Return the plug-in ``name``; an unknown one is a PluginError with the nearest."""
         self._load()
         try:
             return self._plugins[name]
@@ -241,7 +245,7 @@ def load_plugin_file(path: Path) -> None:
         spec.loader.exec_module(module)
     except PluginError:
         raise
-    except Exception as error:  # noqa: BLE001  the plug-in's code may raise anything
+    except Exception as error:
         raise PluginError(
             f"plug-in {path} can't be imported: {type(error).__name__}: {error}"
         ) from error

@@ -1,7 +1,7 @@
-"""The recipe: a complete, self-contained description of one merged model, with a canonical form and a hash.
+"""The recipe: full, self-contained instructions for one merged model, and their hash.
 
-The hash covers what the sources contain (their sha256), never their names or where they lie. Two recipes with
-the same hash give the same weights bit for bit within one numeric class.
+The hash covers what the sources contain (their sha256), never their names or where they lie. Two
+recipes with the same hash give the same weights bit for bit within one numeric class.
 """
 
 import hashlib
@@ -43,7 +43,8 @@ class StageInput:
 
     Args:
         name: The source or stage.
-        shift: Layer ℓ of the stage reads layer ℓ + shift of this input (mergekit's slices of unequal ranges).
+        shift: Layer ℓ of the stage reads layer ℓ + shift of this input (mergekit's slices of
+            unequal ranges).
     """
 
     name: str
@@ -59,8 +60,8 @@ class Stage:
         method: Registered method.
         inputs: What is merged, in order; the base isn't among them.
         base: The source or stage that task vectors are taken from, where the method needs one.
-        parameters: Every declared parameter, defaults filled in; Value, or for per-source ones a tuple with
-            one Value an input.
+        parameters: Every declared parameter, defaults filled in; Value, or for per-source ones a
+            tuple with one Value an input.
     """
 
     name: str
@@ -81,7 +82,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Dataflow:
-    """Which layers the data flows through; embedding, final norm and head come from named inputs."""
+    """Which layers the data flows through, and where embedding, norm and head come from."""
 
     segments: tuple[Segment, ...]
     embed: str
@@ -97,8 +98,8 @@ class Recipe:
         sources: All sources, in the user's order, which is part of the hash.
         base: The source that configuration, tokenizer and copied buffers come from.
         stages: Methods, in order; the last one's output is the model unless there is a dataflow.
-        dtype: Element type of the merged floating tensors, one of ``DTYPES``; None keeps the base's, tensor by
-            tensor.
+        dtype: Element type of the merged floating tensors, one of ``DTYPES``; None keeps the
+            base's, tensor by tensor.
         tokenizer: The source whose tokenizer the result carries.
         dataflow: A layer stack, or None for all layers of the last stage.
         seed: Key of the stochastic methods' generators.

@@ -1,4 +1,4 @@
-"""The search space: which recipes a search may propose, and its encoding in the unit cube. Free of torch."""
+"""The search space: which recipes a search may propose, in the unit cube. Free of torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,8 @@ class Gene:
         scale: ``linear`` or ``log``: how the range is spread over [0, 1].
         step: Values are multiples of this (0: six significant decimals of the range).
         choices: Values of a categorical.
-        active_if: The gene counts only while the gene of this name has one of these values; None: always.
+        active_if: The gene counts only while the gene of this name has one of these values; None:
+            always.
     """
 
     name: str
@@ -41,7 +42,8 @@ Genome = Mapping[str, Any]
 class SearchSpace:
     """Genes, and the recipe that a genome stands for.
 
-    Decoding rounds every value to its gene's grid, so that ``decode(encode(genome)) == genome`` exactly.
+    Decoding rounds every value to its gene's grid, so that ``decode(encode(genome)) == genome``
+    exactly.
     """
 
     genes: tuple[Gene, ...]
@@ -55,16 +57,16 @@ class SearchSpace:
         """Return the encoding of ``genome``, shape ``(d,)``, in [0, 1]."""
 
     def decode(self, x: NDArray[np.float64]) -> dict[str, Any]:
-        """Return the genome that ``x``, shape ``(d,)``, stands for; values outside [0, 1] are clipped."""
+        """Return the genome of ``x``, shape ``(d,)``; values outside [0, 1] are clipped."""
 
     def snap(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return ``encode(decode(x))``: the nearest point of the grid, inactive genes at their default."""
+        """Return ``encode(decode(x))``: the nearest point of the grid."""
 
     def recipe(self, genome: Genome) -> Recipe:
         """Return the recipe of ``genome``."""
 
     def warm_starts(self) -> Sequence[tuple[str, Genome]]:
-        """Return (label, genome) of the known-good recipes that the space contains, duplicates removed."""
+        """Return (label, genome) of known-good recipes that the space contains."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a plain form for the ledger."""

@@ -1,16 +1,18 @@
-"""Coefficients of a recipe as functions of the tensor: scalar, gradient, blocks, by filter, by tensor.
+"""Coefficients of a recipe as functions of the tensor: scalar, gradient, blocks, by filter, by
+tensor.
 
 Five node types, freely nested, each with one plain JSON form that is also its canonical form::
 
     0.5                                                  the same everywhere
     {gradient: [0, 1, 0.5]}                              piecewise linear over depth, K anchors
     {block: 2, values: [0.1, 0.2, 0.3]}                  one value for each 2 contiguous layers
-    {by: [{filter: attn, value: V}, {value: V}]}         first filter that matches wins; the last is the rest
-    {tensors: {NAME: 0.5}, else: 0}                      by full tensor name
+    {by: [{filter: attn, value: V}, {value: V}]}         first filter that matches wins; the last
+    is the rest {tensors: {NAME: 0.5}, else: 0}                      by full tensor name
 
-What stands before the layers counts as depth 0 and joins the first block, what stands after them as depth 1
-and the last block. A filter is a role (``embed attn mlp norm head other``), ``re:REGEX`` searched in the
-tensor's name, or ``has:TEXT`` for a plain substring (mergekit's rule).
+What stands before the layers counts as depth 0 and joins the first block, what stands after them
+as depth 1
+and the last block. A filter is a role (``embed attn mlp norm head other``), ``re:REGEX`` searched
+in the tensor's name, or ``has:TEXT`` for a plain substring (mergekit's rule).
 """
 
 import re
@@ -28,8 +30,8 @@ Value = Any
 def parse_value(raw: Any, check: Callable[[Any], str | None], key: str) -> Value:
     """Return ``raw`` in canonical form.
 
-    A bare list is a gradient. A node whose leaves are all equal becomes that scalar, so that equal recipes
-    have equal hashes.
+    A bare list is a gradient. A node whose leaves are all equal becomes that scalar, so that equal
+    recipes have equal hashes.
 
     Args:
         raw: What the user wrote or a space decoded.
@@ -63,8 +65,8 @@ def evaluate(value: Value, tensor: TensorFacts, n_layers: int) -> Scalar:
         block = tensor.block(value["block"], n_layers)
         if block >= len(value["values"]):
             raise RecipeError(
-                f"a value by blocks of {value['block']} layers has {len(value['values'])} values, but the "
-                f"model has {n_layers} layers. Give one value a block."
+                f"a value by blocks of {value['block']} layers has {len(value['values'])} values, "
+                f"but the model has {n_layers} layers. Give one value a block."
             )
         return value["values"][block]  # type: ignore[no-any-return]
     if "by" in value:
@@ -72,8 +74,8 @@ def evaluate(value: Value, tensor: TensorFacts, n_layers: int) -> Scalar:
             if "filter" not in case or matches(case["filter"], tensor):
                 return evaluate(case["value"], tensor, n_layers)
         raise RecipeError(
-            f"no filter matches tensor {tensor.name!r} (role {tensor.role}). End the list with a case "
-            "that has only 'value'."
+            f"no filter matches tensor {tensor.name!r} (role {tensor.role}). "
+            "End the list with a case that has only 'value'."
         )
     if tensor.name in value["tensors"]:
         return value["tensors"][tensor.name]  # type: ignore[no-any-return]

@@ -17,8 +17,8 @@ class Proposal:
 
     Args:
         id: ``ASK-INDEX``; unique in a run.
-        genome: Encoding in the unit cube, shape ``(d,)``, float64, already snapped to the space's grid
-            (``space.snap``).
+        genome: Encoding in the unit cube, shape ``(d,)``, float64, already snapped to the space's
+            grid (``space.snap``).
         origin: Where it comes from: the searcher's name, or ``warm:LABEL`` for a warm start.
         parents: Ids of the proposals that it was made from; empty where that means nothing.
     """
@@ -35,8 +35,8 @@ class Evaluation:
 
     Args:
         candidate_id: The proposal's id.
-        values: One utility an objective, shape ``(k,)``; **larger is better** whatever the declared direction
-            (the run turns minimised objectives round). None where it failed.
+        values: One utility an objective, shape ``(k,)``; **larger is better** whatever the
+            declared direction (the run turns minimised objectives round). None where it failed.
         error: Why it failed; empty where it did not.
     """
 
@@ -56,12 +56,14 @@ class Start:
 class Searcher(Protocol):
     """Proposes candidates and learns from results.
 
-    Equal seeds and equal tells (same order) give equal proposals; the global random state stays untouched. A
-    generator is made for each (seed, ask number). A searcher is rebuilt by replaying its asks and tells.
+    Equal seeds and equal tells (same order) give equal proposals; the global random state stays
+    untouched. A
+    generator is made for each (seed, ask number). A searcher is rebuilt by replaying its asks and
+    tells.
     """
 
     def ask(self, n: int | None = None) -> list[Proposal]:
-        """Return the next generation (None: the searcher's own size), or an empty list when it's exhausted."""
+        """Return the next generation (None: of its own size), or [] when it's exhausted."""
 
     def tell(self, evaluations: Iterable[Evaluation]) -> None:
         """Take evaluations in any order, matched by id; a failure counts as worst.
@@ -72,7 +74,7 @@ class Searcher(Protocol):
 
 
 class SearcherFactory(Protocol):
-    """What a searcher's class looks like to the registry; ``options`` are its declared parameters."""
+    """A searcher's class as the registry sees it; ``options`` are its parameters."""
 
     def __call__(
         self,
@@ -98,7 +100,7 @@ def searcher(
     paper: str = "",
     multi_objective: bool = False,
 ) -> Callable[[Any], Any]:
-    """Register the decorated class as the searcher ``name``; its docstring's first line is the summary."""
+    """Register a class as the searcher ``name``; its docstring's first line is the summary."""
 
     def register(cls: Any) -> Any:
         summary = (cls.__doc__ or "").strip().splitlines()[0]
