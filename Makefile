@@ -1,0 +1,64 @@
+# Everything a developer or a newcomer runs. `make` lists the targets.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# On a CPU-only machine whose index has no CPU build of torch, name one that does: make TORCH_INDEX=URL quickstart
+TORCH_INDEX ?=
+DEMO ?= demo
+RUN ?= runs/quickstart
+BEST ?= merged/quickstart
+SYSTEM_PACKAGES := git make python3-venv
+
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: help quickstart test test-fast lint format bench docs install system-deps clean
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing evomerge into $(VENV) (a few minutes the first time) …"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -c constraints.txt torch
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+install: $(INSTALLED) ## Make the environment .venv and install evomerge with its development tools
+
+quickstart: $(INSTALLED) ## Make small models, search for the best merge of them, export it and let it answer
+	@$(BIN)/evomerge demo $(DEMO)
+	@if [ -e $(RUN)/run.json ]; then $(BIN)/evomerge resume $(RUN); \
+	 else $(BIN)/evomerge run configs/quickstart.yaml --out $(RUN); fi
+	@$(BIN)/evomerge report $(RUN)
+	@test -e $(BEST)/config.json || $(BIN)/evomerge export $(RUN) best --out $(BEST)
+	@$(BIN)/python docs/examples/ask.py $(BEST) "reverse: cab=" "sort: cab=" "successor: cab="
+
+test: $(INSTALLED) ## Run every test that this machine can serve
+	@$(BIN)/python -m pytest -q --durations=15
+
+test-fast: $(INSTALLED) ## Run the unmarked tests, under a minute
+	@$(BIN)/python -m pytest -q -m "not slow and not ray and not postgres and not browser and not gpu"
+
+lint: $(INSTALLED) ## Check style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(INSTALLED) ## Format the code
+	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format .
+
+bench: $(INSTALLED) ## Measure, as ratios to a reference in the same run; see benchmarks/RESULTS.md
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: $(INSTALLED) ## Write the generated references: docs/run-file.md, docs/plugins.md and configs/schema.json
+	@$(BIN)/python docs/generate.py
+
+system-deps: ## Install the Debian packages that set-up and tests need
+	@missing=""; for package in $(SYSTEM_PACKAGES); do dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
+	 if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; fi
+
+clean: ## Remove what quickstart and tests made; the environment stays
+	rm -rf $(DEMO) $(RUN) $(BEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis
