@@ -4,9 +4,35 @@ No table of model families: the layer list is the numbered module list whose len
 configuration's number of layers; roles come from the words in the names. Free of torch.
 """
 
+import logging
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from evomerge.errors import ModelError
+
+logger = logging.getLogger(__name__)
 
 ROLES = ("embed", "attn", "mlp", "norm", "head", "other")
+
+_DEPTH_KEYS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+_TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
+
+# Words, tried on each dotted component of a name. A norm wins over the module that it stands in.
+_NORM = re.compile(r"norm|^ln\d*(_|$)|_ln\d*$|^rms")
+_HEAD = re.compile(r"^lm_head|^embed_out$|^output(_layer|_proj(ection)?)?$|_head$|^head$|^score$")
+_EMBED = re.compile(r"embed|^wte$|^wpe$|^(word|token|position)s?_emb")
+_ATTN = re.compile(
+    r"attn|attention|^w?_?(q|k|v|o|qkv|kv|query|key|value)(_|$)|^query_key_value$|^w[qkvo]$|^wqkv$",
+    re.IGNORECASE,
+)
+_MLP = re.compile(
+    r"mlp|ffn|feed_?forward|expert|(^|_)moe($|_)|router|^ff\d*$|^fc\d*$|^(c_fc|fc_in|fc_out)$"
+    r"|^(gate|up|down)(_up)?_proj$|^dense_(h_to_4h|4h_to_h)$|^w[123]$|^intermediate$"
+)
+_AFTER = re.compile(r"(^|_)(out|output|final|last|post|mtp)(_|$)")
 
 
 @dataclass(frozen=True)
@@ -40,3 +66,190 @@ class TensorFacts:
         if self.layer is None:
             return 0 if self.before else (max(n_layers, 1) - 1) // size
         return self.layer // size
+
+
+def n_layers(headers: Mapping[str, tuple[tuple[int, ...], str]], config: Mapping[str, Any]) -> int:
+    """Return the number of layers of a checkpoint; 0 where it has no numbered list at all.
+
+    Raises:
+        ModelError: The configuration names a number of layers that no list in the checkpoint has.
+    """
+    return _find_layers(headers, config)[1]
+
+
+def layer_prefix(
+    headers: Mapping[str, tuple[tuple[int, ...], str]], config: Mapping[str, Any]
+) -> str | None:
+    """Return what stands before the layer's number, as ``model.layers.``; None without layers.
+
+    Raises:
+        ModelError: The configuration names a number of layers that no list in the checkpoint has.
+    """
+    return _find_layers(headers, config)[0]
+
+
+def infer_facts(
+    headers: Mapping[str, tuple[tuple[int, ...], str]], config: Mapping[str, Any]
+) -> dict[str, TensorFacts]:
+    """Infer layer and role of every tensor.
+
+    Args:
+        headers: Tensor name → (shape, safetensors dtype).
+        config: The checkpoint's ``config.json``.
+
+    Returns:
+        Name → facts, in the model's natural order: what stands before the layers, the layers by
+        number, what stands after; names inside these in natural order (``experts.2`` before
+        ``experts.10``).
+
+    Raises:
+        ModelError: The configuration names a number of layers that no list in the checkpoint has.
+    """
+    prefix, count = _find_layers(headers, config)
+    facts = [
+        _facts_of(name, tuple(shape), dtype, prefix, count)
+        for name, (shape, dtype) in headers.items()
+    ]
+    unknown = [fact.name for fact in facts if fact.role == "other"]
+    if unknown:
+        logger.warning(
+            "%d of %d tensors have no known role and fall in group 'other', as %s",
+            len(unknown),
+            len(facts),
+            unknown[0],
+        )
+    return {fact.name: fact for fact in sorted(facts, key=_order)}
+
+
+def configured_depth(config: Mapping[str, Any]) -> int | None:
+    """Return the number of layers that a ``config.json`` names, or None."""
+    for block in _config_blocks(config):
+        for key in _DEPTH_KEYS:
+            value = block.get(key)
+            if isinstance(value, int) and not isinstance(value, bool):
+                return value
+    return None
+
+
+def ties_embeddings(config: Mapping[str, Any]) -> bool | None:
+    """Return ``tie_word_embeddings`` of a ``config.json``, None where it doesn't say."""
+    for block in _config_blocks(config):
+        if isinstance(block.get("tie_word_embeddings"), bool):
+            return bool(block["tie_word_embeddings"])
+    return None
+
+
+def _config_blocks(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The configuration itself, then those of its language tower."""
+    yield config
+    for key in _TEXT_CONFIGS:
+        if isinstance(config.get(key), Mapping):
+            yield config[key]
+
+
+def _find_layers(
+    headers: Mapping[str, tuple[tuple[int, ...], str]], config: Mapping[str, Any]
+) -> tuple[str | None, int]:
+    """Return (prefix up to the number, number of layers)."""
+    lists = _outer_lists(headers)
+    expected = configured_depth(config)
+    if not lists and not expected:
+        return None, 0
+    fitting = {
+        prefix: indices
+        for prefix, indices in lists.items()
+        if indices >= set(range(expected if expected is not None else len(indices)))
+    }
+    if expected is not None:
+        # A longer list may carry extra heads behind its layers; an exact one is the layers.
+        exact = {p: indices for p, indices in fitting.items() if len(indices) == expected}
+        fitting = exact or fitting
+    if not fitting or expected == 0:
+        found = ", ".join(f"{p}* ({len(i)})" for p, i in sorted(lists.items())) or "none"
+        raise ModelError(
+            f"config.json says {expected} layers, and the tensors' numbered lists are: {found}. "
+            "Expected a list with that many layers; check that config.json belongs to the weights."
+        )
+    weight = _elements_by_prefix(headers, fitting)
+    best = max(sorted(fitting), key=lambda prefix: weight[prefix])
+    return best, expected if expected is not None else len(fitting[best])
+
+
+def _outer_lists(names: Iterable[str]) -> dict[str, set[int]]:
+    """Numbered lists that stand in no other numbered list: prefix with its dot → indices."""
+    lists: dict[str, set[int]] = {}
+    for name in names:
+        parts = name.split(".")
+        for position, part in enumerate(parts):
+            if part.isdecimal():
+                prefix = "".join(f"{p}." for p in parts[:position])
+                lists.setdefault(prefix, set()).add(int(part))
+                break  # what is numbered further inside (experts) is not a list of layers
+    return lists
+
+
+def _elements_by_prefix(
+    headers: Mapping[str, tuple[tuple[int, ...], str]], prefixes: Iterable[str]
+) -> dict[str, int]:
+    return {
+        prefix: sum(
+            math.prod(shape)
+            for name, (shape, _) in headers.items()
+            if _layer_of(name, prefix) is not None
+        )
+        for prefix in prefixes
+    }
+
+
+def _layer_of(name: str, prefix: str) -> int | None:
+    if not name.startswith(prefix):
+        return None
+    number = name[len(prefix) :].split(".", 1)[0]
+    return int(number) if number.isdecimal() else None
+
+
+def _facts_of(
+    name: str, shape: tuple[int, ...], dtype: str, prefix: str | None, count: int
+) -> TensorFacts:
+    layer = None if prefix is None else _layer_of(name, prefix)
+    if layer is not None and prefix is not None:
+        local = name[len(prefix) :].split(".")[1:]
+        if layer < count:
+            return TensorFacts(name, shape, dtype, layer, _role_inside(local))
+        return TensorFacts(name, shape, dtype, None, "other", before=False)
+    role, before = _role_outside(name.split("."))
+    return TensorFacts(name, shape, dtype, None, role, before)
+
+
+def _role_inside(parts: list[str]) -> str:
+    if any(_NORM.search(part.lower()) for part in parts):
+        return "norm"
+    for part in parts:
+        if _MLP.search(part.lower()):
+            return "mlp"
+        if _ATTN.search(part):
+            return "attn"
+    return "other"
+
+
+def _role_outside(parts: list[str]) -> tuple[str, bool]:
+    """Return (role, whether it stands before the layers)."""
+    modules = [part.lower() for part in parts]
+    if any(_HEAD.search(part) for part in modules):
+        return "head", False
+    embeds = any(_EMBED.search(part) for part in modules)
+    if any(_NORM.search(part) for part in modules):
+        return "norm", embeds
+    if embeds:
+        return "embed", True
+    return "other", not any(_AFTER.search(part) for part in modules)
+
+
+def _order(facts: TensorFacts) -> tuple[int, int, list[tuple[int, str]]]:
+    part = 1 if facts.layer is not None else 0 if facts.before else 2
+    natural = [
+        (int(piece), "") if piece.isdecimal() else (-1, piece)
+        for piece in re.split(r"(\d+)", facts.name)
+        if piece
+    ]
+    return part, facts.layer or 0, natural
