@@ -2,13 +2,13 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA_VERSION = 1
 
 
 class _Block(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class SourceConfig(_Block):
@@ -24,7 +24,7 @@ class SourceConfig(_Block):
 class StageConfig(BaseModel):
     """One step of the merge; every other key is a parameter of its method."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     method: str = Field(description="Registered merge method.")
     inputs: list[str] = Field(min_length=1, description="Sources or earlier stages, in order.")
@@ -52,7 +52,7 @@ class RecipeConfig(_Block):
 class EvaluatorConfig(BaseModel):
     """One task; every key but ``type`` is a setting of the evaluator."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     type: str = Field(description="Registered evaluator.")
 
@@ -60,7 +60,7 @@ class EvaluatorConfig(BaseModel):
 class ObjectiveConfig(_Block):
     """A named number to optimise."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
 
     sources: list[str] = Field(
         alias="from",
@@ -74,6 +74,23 @@ class ObjectiveConfig(_Block):
     weights: list[float] | None = Field(
         default=None, description="(mean) weight of each, equal if absent."
     )
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> "ObjectiveConfig":
+        if self.weights is None:
+            return self
+        if self.aggregate != "mean":
+            raise ValueError(
+                f"got weights with aggregate {self.aggregate!r}; only a mean has them."
+            )
+        if len(self.weights) != len(self.sources):
+            raise ValueError(
+                f"got {len(self.weights)} weights, but 'from' has length {len(self.sources)}. "
+                "Give one weight an entry."
+            )
+        if min(self.weights) < 0 or sum(self.weights) == 0:
+            raise ValueError(f"got weights {self.weights}, expected none below 0 and not all 0.")
+        return self
 
 
 class SearchConfig(_Block):
@@ -132,14 +149,16 @@ class RunConfig(_Block):
     sources: dict[str, SourceConfig] = Field(
         min_length=1, description="Models that may contribute."
     )
-    recipe: RecipeConfig
+    recipe: RecipeConfig = Field(description="What is merged and which coefficients are searched.")
     dataflow: None = Field(default=None, description="Layer routing; not searchable yet.")
     evaluators: dict[str, EvaluatorConfig] = Field(min_length=1, description="Tasks, by name.")
     objectives: dict[str, ObjectiveConfig] = Field(
         min_length=1, description="What is optimised, by name."
     )
-    search: SearchConfig
-    execution: ExecutionConfig = Field(default_factory=ExecutionConfig)
+    search: SearchConfig = Field(description="How candidates are proposed; it has the budget.")
+    execution: ExecutionConfig = Field(
+        default_factory=ExecutionConfig, description="Where candidates are evaluated."
+    )
     ledger: str = Field(
         default="sqlite:///runs/ledger.db", description="SQLAlchemy URL of the ledger."
     )
