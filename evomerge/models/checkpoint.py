@@ -39,7 +39,8 @@ class Checkpoint:
         config: Its ``config.json``.
         tensors: Name → facts, in the model's natural order.
         n_layers: Number of layers.
-        tied: The head is the embedding: the configuration doesn't forbid it and no head is stored.
+        tied: The head is the embedding: the configuration doesn't forbid it, and no head is stored
+            or it is a copy of the embedding, which is then left out of ``tensors``.
         total_bytes: Bytes of all tensors.
     """
 
@@ -70,15 +71,19 @@ class Checkpoint:
             depth = n_layers(headers, config)
         except ModelError as error:
             raise ModelError(f"{folder}: {error}") from error
+        may_tie = ties_embeddings(config) is not False
+        copy = _copied_head(tensors, places) if may_tie else None
+        if copy is not None:
+            tensors = {name: facts for name, facts in tensors.items() if name != copy}
         stores_head = any(facts.role == "head" for facts in tensors.values())
         return cls(
             folder=folder,
             config=config,
             tensors=tensors,
             n_layers=depth,
-            tied=not stores_head and ties_embeddings(config) is not False,
-            total_bytes=sum(entry.end - entry.begin for _, entry in places.values()),
-            _places=places,
+            tied=may_tie and not stores_head,
+            total_bytes=sum(places[name][1].end - places[name][1].begin for name in tensors),
+            _places={name: places[name] for name in tensors},
         )
 
     def read(self, name: str) -> "Tensor":
@@ -212,6 +217,34 @@ def _places(folder: Path, files: list[Path]) -> dict[str, tuple[Path, Entry]]:
     if not places:
         raise ModelError(f"{folder} holds no tensors. Download or save the model again.")
     return places
+
+
+def _copied_head(
+    tensors: Mapping[str, TensorFacts], places: Mapping[str, tuple[Path, Entry]]
+) -> str | None:
+    """Name of a stored head that repeats an embedding byte for byte: some writers store both."""
+    heads = [facts for facts in tensors.values() if facts.role == "head"]
+    if len(heads) != 1:
+        return None
+    head = heads[0]
+    for facts in tensors.values():
+        alike = facts.role == "embed" and (facts.shape, facts.dtype) == (head.shape, head.dtype)
+        if alike and _same_bytes(places[facts.name], places[head.name]):
+            return head.name
+    return None
+
+
+def _same_bytes(one: tuple[Path, Entry], other: tuple[Path, Entry]) -> bool:
+    left = one[1].end - one[1].begin
+    with one[0].open("rb") as a, other[0].open("rb") as b:
+        a.seek(one[1].begin)
+        b.seek(other[1].begin)
+        while left > 0:
+            step = min(left, 1 << 20)
+            if a.read(step) != b.read(step):
+                return False
+            left -= step
+    return True
 
 
 def _weight_map(folder: Path) -> dict[str, str]:
