@@ -1,52 +1,58 @@
-"""The search space: which recipes a search may propose, in the unit cube. Free of torch."""
+"""The search space: which recipes a search may propose, encoded in the unit cube; no torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.errors import RecipeError
+from evomerge.recipes.genes import Gene
 from evomerge.recipes.recipe import Recipe
 
-
-@dataclass(frozen=True)
-class Gene:
-    """One dimension of a search space.
-
-    Args:
-        name: ``STAGE.PARAMETER[.SOURCE][.FILTER][.BLOCK]``, unique in its space.
-        kind: ``float``, ``int`` or ``categorical``.
-        low, high: Range of a number, both ends included.
-        scale: ``linear`` or ``log``: how the range is spread over [0, 1].
-        step: Values are multiples of this (0: six significant decimals of the range).
-        choices: Values of a categorical.
-        active_if: The gene counts only while the gene of this name has one of these values; None:
-            always.
-    """
-
-    name: str
-    kind: str
-    low: float = 0.0
-    high: float = 1.0
-    scale: str = "linear"
-    step: float = 0.0
-    choices: tuple[Any, ...] = ()
-    active_if: tuple[str, tuple[Any, ...]] | None = None
-
+__all__ = ["Gene", "Genome", "SearchSpace", "Template"]
 
 Genome = Mapping[str, Any]
 """Gene name → value."""
+
+
+class Template(Protocol):
+    """What turns a genome into a recipe; ``recipes.build`` makes one from a run file."""
+
+    def recipe(self, genome: Genome) -> Recipe:
+        """Return the recipe of ``genome``."""
+
+    def genome_of(self, recipe: Recipe) -> dict[str, Any]:
+        """Return the genome whose recipe has the weights of ``recipe``."""
+
+    def warm_starts(self) -> Sequence[tuple[str, Genome]]:
+        """Return (label, genome) of known-good recipes; values may lie off the grid."""
 
 
 class SearchSpace:
     """Genes, and the recipe that a genome stands for.
 
     Decoding rounds every value to its gene's grid, so that ``decode(encode(genome)) == genome``
-    exactly.
+    exactly for every genome on the grid.
+
+    Args:
+        genes: Dimensions, in order; a gene stands after the one that decides whether it is active.
+        template: Turns genomes into recipes; a space without one is a plain box (tests, dense
+            evolution).
+
+    Raises:
+        RecipeError: Two genes of one name, or a condition on a gene that doesn't stand before.
     """
 
-    genes: tuple[Gene, ...]
+    def __init__(self, genes: Sequence[Gene], template: Template | None = None) -> None:
+        self.genes: tuple[Gene, ...] = tuple(genes)
+        self._template = template
+        self._index = {gene.name: index for index, gene in enumerate(self.genes)}
+        if len(self._index) != len(self.genes):
+            twice = [g.name for g in self.genes if sum(g.name == o.name for o in self.genes) > 1]
+            raise RecipeError(f"two genes are called {twice[0]!r}. Give each its own name.")
+        self._conditions = [self._condition(i, g) for i, g in enumerate(self.genes) if g.active_if]
+        self._batches = _batches(self.genes)
 
     @property
     def n_dims(self) -> int:
@@ -54,19 +60,155 @@ class SearchSpace:
         return len(self.genes)
 
     def encode(self, genome: Genome) -> NDArray[np.float64]:
-        """Return the encoding of ``genome``, shape ``(d,)``, in [0, 1]."""
+        """Return the encoding of ``genome``, shape ``(d,)``, in [0, 1].
+
+        Raises:
+            RecipeError: A gene is missing, unknown, or has a value that isn't one of its choices.
+        """
+        if set(genome) != set(self._index):
+            wrong = sorted(set(genome) ^ set(self._index))
+            raise RecipeError(
+                f"the genome doesn't fit this space: {', '.join(map(repr, wrong[:5]))} missing or "
+                "unknown. Give one value for each gene."
+            )
+        numbers = np.array([gene.number(genome[gene.name]) for gene in self.genes], dtype=float)
+        return self._places(numbers)
 
     def decode(self, x: NDArray[np.float64]) -> dict[str, Any]:
-        """Return the genome of ``x``, shape ``(d,)``; values outside [0, 1] are clipped."""
+        """Return the genome that ``x``, shape ``(d,)``, stands for; ``x`` is clipped to [0, 1].
+
+        Raises:
+            RecipeError: ``x`` has another length or holds NaN.
+        """
+        numbers = self._numbers(x)
+        genome = {g.name: g.python(numbers[i]) for i, g in enumerate(self.genes)}
+        for index, active in self._active(numbers):
+            if not active:
+                genome[self.genes[index].name] = self.genes[index].inactive()
+        return genome
 
     def snap(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return ``encode(decode(x))``: the nearest point of the grid."""
+        """Return ``encode(decode(x))``: the grid's nearest point, inactive genes at their default.
+
+        Takes one encoding ``(d,)`` or several ``(p, d)`` and returns the same shape.
+        """
+        numbers = self._numbers(x)
+        for index, active in self._active(numbers):
+            gene = self.genes[index]
+            numbers[..., index] = np.where(
+                active, numbers[..., index], gene.number(gene.inactive())
+            )
+        return self._places(numbers)
+
+    def active(self, x: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which genes count at ``x``, shape ``(..., d)``, for ``x`` of that shape."""
+        numbers = self._numbers(x)
+        mask = np.ones(numbers.shape, dtype=bool)
+        for index, active in self._active(numbers):
+            mask[..., index] = active
+        return mask
 
     def recipe(self, genome: Genome) -> Recipe:
-        """Return the recipe of ``genome``."""
+        """Return the recipe of ``genome``.
+
+        Raises:
+            RecipeError: The space has no template, or the genome doesn't fit.
+        """
+        return self._need_template().recipe(genome)
+
+    def genome_of(self, recipe: Recipe) -> dict[str, Any]:
+        """Return the genome that stands for ``recipe``, with values rounded to the grid.
+
+        Raises:
+            RecipeError: The space can't represent it; the message names the parameter.
+        """
+        return self._nearest(self._need_template().genome_of(recipe))
 
     def warm_starts(self) -> Sequence[tuple[str, Genome]]:
-        """Return (label, genome) of known-good recipes that the space contains."""
+        """Return (label, genome) of the known-good recipes in the space, duplicates removed."""
+        if self._template is None:
+            return []
+        seen: set[str] = set()
+        starts: list[tuple[str, Genome]] = []
+        for label, raw in self._template.warm_starts():
+            try:
+                genome = self._nearest(raw)
+            except RecipeError:
+                continue
+            content = self.recipe(genome).hash()
+            if content not in seen:
+                seen.add(content)
+                starts.append((label, genome))
+        return starts
 
     def to_dict(self) -> dict[str, Any]:
         """Return a plain form for the ledger."""
+        return {"genes": [gene.to_dict() for gene in self.genes]}
+
+    def _nearest(self, raw: Genome) -> dict[str, Any]:
+        """Return the nearest genome on the grid; RecipeError where an active gene is far off."""
+        genome: dict[str, Any] = {}
+        off: set[str] = set()
+        for gene in self.genes:
+            if gene.active_if is not None:
+                switch, wanted = gene.active_if
+                if switch in off or genome[switch] not in wanted:
+                    off.add(gene.name)
+                    genome[gene.name] = gene.inactive()
+                    continue
+            genome[gene.name] = gene.nearest(raw[gene.name])
+        return genome
+
+    def _need_template(self) -> Template:
+        if self._template is None:
+            raise RecipeError("this space has no recipe. Build it with build_space.")
+        return self._template
+
+    def _condition(self, index: int, gene: Gene) -> tuple[int, int, NDArray[np.float64]]:
+        """Return (gene, its switch, the switch's numbers that turn it on)."""
+        assert gene.active_if is not None
+        switch, wanted = gene.active_if
+        if self._index.get(switch, len(self.genes)) >= index:
+            raise RecipeError(
+                f"gene {gene.name!r} depends on {switch!r}, which doesn't stand before it."
+            )
+        parent = self.genes[self._index[switch]]
+        return index, self._index[switch], np.array([parent.number(value) for value in wanted])
+
+    def _active(self, numbers: NDArray[np.float64]) -> list[tuple[int, NDArray[np.bool_]]]:
+        """Return (gene, whether it's active at each point) of the conditional genes."""
+        known: dict[int, NDArray[np.bool_]] = {}
+        for index, switch, wanted in self._conditions:
+            active = np.isin(numbers[..., switch], wanted)
+            known[index] = active & known[switch] if switch in known else active
+        return list(known.items())
+
+    def _numbers(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the genes' values at ``x``, shape ``(..., d)``; categoricals as indices."""
+        x = np.asarray(x, dtype=np.float64)
+        if x.shape[-1:] != (self.n_dims,) or np.isnan(x).any():
+            raise RecipeError(
+                f"got an encoding of shape {x.shape}{' with NaN' if np.isnan(x).any() else ''}; "
+                f"expected {self.n_dims} numbers."
+            )
+        x = np.clip(x, 0.0, 1.0)
+        numbers = np.empty_like(x)
+        for gene, where in self._batches:
+            numbers[..., where] = gene.values(x[..., where])
+        return numbers
+
+    def _places(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the encoding of the genes' values, shape ``(..., d)``."""
+        x = np.empty_like(numbers)
+        for gene, where in self._batches:
+            x[..., where] = gene.places(numbers[..., where])
+        return x
+
+
+def _batches(genes: Sequence[Gene]) -> list[tuple[Gene, NDArray[np.intp]]]:
+    """Group genes that encode alike, so that each group is one vectorised call."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for index, gene in enumerate(genes):
+        likeness = (gene.kind, gene.low, gene.high, gene.scale, gene.step, len(gene.choices))
+        groups.setdefault(likeness, []).append(index)
+    return [(genes[where[0]], np.array(where)) for where in groups.values()]

@@ -1,18 +1,16 @@
-"""Coefficients of a recipe as functions of the tensor: scalar, gradient, blocks, by filter, by
-tensor.
+"""Coefficients of a recipe as functions of the tensor.
 
 Five node types, freely nested, each with one plain JSON form that is also its canonical form::
 
-    0.5                                                  the same everywhere
-    {gradient: [0, 1, 0.5]}                              piecewise linear over depth, K anchors
-    {block: 2, values: [0.1, 0.2, 0.3]}                  one value for each 2 contiguous layers
-    {by: [{filter: attn, value: V}, {value: V}]}         first filter that matches wins; the last
-    is the rest {tensors: {NAME: 0.5}, else: 0}                      by full tensor name
+    0.5                                            the same everywhere
+    {gradient: [0, 1, 0.5]}                        piecewise linear over depth, K anchors
+    {block: 2, values: [0.1, 0.2, 0.3]}            one value for each 2 contiguous layers
+    {by: [{filter: attn, value: V}, {value: V}]}   first filter that matches wins; last: the rest
+    {tensors: {NAME: 0.5}, else: 0}                by full tensor name
 
 What stands before the layers counts as depth 0 and joins the first block, what stands after them
-as depth 1
-and the last block. A filter is a role (``embed attn mlp norm head other``), ``re:REGEX`` searched
-in the tensor's name, or ``has:TEXT`` for a plain substring (mergekit's rule).
+as depth 1 and the last block. A filter is a role (``embed attn mlp norm head other``), ``re:REGEX``
+searched in the tensor's name, or ``has:TEXT`` for a plain substring (mergekit's rule).
 """
 
 import re
@@ -27,7 +25,9 @@ Value = Any
 """A parsed value: a Scalar, or one of the mappings of this module in canonical form."""
 
 
-def parse_value(raw: Any, check: Callable[[Any], str | None], key: str) -> Value:
+def parse_value(
+    raw: Any, check: Callable[[Any], str | None], key: str, *, kind: str = "float"
+) -> Value:
     """Return ``raw`` in canonical form.
 
     A bare list is a gradient. A node whose leaves are all equal becomes that scalar, so that equal
@@ -37,20 +37,34 @@ def parse_value(raw: Any, check: Callable[[Any], str | None], key: str) -> Value
         raw: What the user wrote or a space decoded.
         check: Returns what is wrong with one leaf, or None.
         key: Where the value stands; used in messages.
+        kind: The parameter's kind; a ``float``'s leaves become floats, and only it has gradients.
 
     Raises:
         RecipeError: A leaf or node has the wrong form; the message starts with ``key``.
     """
+    if kind in ("list", "mapping"):
+        if message := check(raw):
+            raise RecipeError(f"{key}: {message}")
+        return raw
     if isinstance(raw, (list, tuple)):
         raw = {"gradient": list(raw)}
     if not isinstance(raw, Mapping):
         if message := check(raw):
             raise RecipeError(f"{key}: {message}")
-        return float(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw
-    node = _parse_node(dict(raw), check, key)
-    leaves = list(_leaves(node))
-    # A tensor table keeps its names even where the values agree: it may leave tensors out.
-    if "tensors" not in node and all(leaf == leaves[0] for leaf in leaves):
+        # Adding 0.0 turns -0.0 into 0.0: equal numbers must have equal hashes.
+        number = kind == "float" and isinstance(raw, (int, float)) and not isinstance(raw, bool)
+        return float(raw) + 0.0 if number else raw
+    if "gradient" in raw and kind != "float":
+        raise RecipeError(
+            f"{key}: got a gradient, but only numbers can be interpolated over depth. "
+            "Give {block: K, values: […]} or one value."
+        )
+    node = _parse_node(dict(raw), lambda item, at: parse_value(item, check, at, kind=kind), key)
+    if "by" in node and "filter" not in node["by"][0]:
+        return node["by"][0]["value"]
+    leaves = _leaves(node)
+    # A tensor table without an 'else' keeps its names: it may leave tensors out.
+    if _is_total(node) and all(leaf == leaves[0] for leaf in leaves):
         return leaves[0]
     return node
 
@@ -78,10 +92,10 @@ def evaluate(value: Value, tensor: TensorFacts, n_layers: int) -> Scalar:
             "End the list with a case that has only 'value'."
         )
     if tensor.name in value["tensors"]:
-        return value["tensors"][tensor.name]  # type: ignore[no-any-return]
+        return evaluate(value["tensors"][tensor.name], tensor, n_layers)
     if "else" not in value:
         raise RecipeError(f"no value for tensor {tensor.name!r}. Add it, or an 'else'.")
-    return value["else"]  # type: ignore[no-any-return]
+    return evaluate(value["else"], tensor, n_layers)
 
 
 def matches(filter: str, tensor: TensorFacts) -> bool:
@@ -109,9 +123,8 @@ def check_filter(filter: Any) -> str | None:
 
 
 def _parse_node(
-    node: dict[str, Any], check: Callable[[Any], str | None], key: str
+    node: dict[str, Any], leaf: Callable[[Any, str], Value], key: str
 ) -> dict[str, Any]:
-    leaf = lambda raw, where: parse_value(raw, check, where)  # noqa: E731  one line, used four times
     kind = tuple(sorted(node))
     if kind == ("gradient",):
         return {"gradient": _scalars(node["gradient"], leaf, f"{key}.gradient")}
@@ -162,6 +175,8 @@ def _cases(raw: Any, leaf: Callable[[Any, str], Value], key: str) -> list[dict[s
                 raise RecipeError(f"{where}.filter: {message}")
             parsed["filter"] = case["filter"]
         cases.append(parsed)
+        if "filter" not in parsed:  # what follows can't be reached
+            break
     return cases
 
 
@@ -171,8 +186,19 @@ def _leaves(value: Value) -> list[Scalar]:
     if "by" in value:
         return [leaf for case in value["by"] for leaf in _leaves(case["value"])]
     if "tensors" in value:
-        return [*value["tensors"].values(), *([value["else"]] if "else" in value else [])]
+        rest = _leaves(value["else"]) if "else" in value else []
+        return [leaf for item in value["tensors"].values() for leaf in _leaves(item)] + rest
     return list(value.get("gradient") or value["values"])
+
+
+def _is_total(value: Value) -> bool:
+    """Tell whether every tensor has a value."""
+    if not isinstance(value, Mapping):
+        return True
+    if "by" in value:
+        cases = value["by"]
+        return "filter" not in cases[-1] and all(_is_total(case["value"]) for case in cases)
+    return "tensors" not in value or ("else" in value and _is_total(value["else"]))
 
 
 def _interpolate(anchors: Sequence[Any], depth: float) -> float:
