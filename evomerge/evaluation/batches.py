@@ -1,0 +1,258 @@
+"""Requests collated into batches once, to be run through every candidate.
+
+Batches never cross a block of examples, so that a block's scores don't depend on what else is
+scored. Inside a block, requests are sorted by length, longest first.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+Slot = tuple[int, int]
+"""(example, which of its requests)."""
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """A prompt to continue greedily.
+
+    Args:
+        prompt: Token ids, at least one.
+        max_new_tokens: Limit of the answer.
+        stop: Texts that end it; they are cut off.
+        truncated: The prompt was cut on the left to fit.
+    """
+
+    prompt: tuple[int, ...]
+    max_new_tokens: int
+    stop: tuple[str, ...] = ()
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
+class ScoringRequest:
+    """A continuation to score after ``context``; both hold at least one token."""
+
+    context: tuple[int, ...]
+    continuation: tuple[int, ...]
+
+
+class Batch(Protocol):
+    """What a plan needs to know of a batch."""
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """Requests that it answers, in the order of its results."""
+
+
+B = TypeVar("B", bound=Batch)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class GenerationBatch:
+    """Prompts of ``b`` requests, padded on the left to ``t`` tokens.
+
+    Args:
+        slots: Whose prompt each row is.
+        tokens: Shape ``(b, t)``, int64.
+        mask: Shape ``(b, t + max_new_tokens)``, int64, 0 at padding; None where no row is padded.
+        positions: Shape ``(b, t)``, int64; None where no row is padded.
+        truncated: Which prompts were cut.
+    """
+
+    slots: tuple[Slot, ...]
+    tokens: Tensor
+    mask: Tensor | None
+    positions: Tensor | None
+    max_new_tokens: int
+    stop: tuple[str, ...]
+    truncated: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class ScoringBatch:
+    """Sequences of ``b`` requests or more, padded on the right to ``t`` tokens.
+
+    Requests that differ only in their last token share a row. ``m`` tokens are scored.
+
+    Args:
+        slots: Whose tokens each segment holds.
+        tokens: Model input, shape ``(b, t)``, int64.
+        keep: Positions whose logits any row needs, shape ``(k,)``; None for all.
+        row, column: Where each scored token's logits are, shape ``(m,)``; columns index ``keep``.
+        target: The scored tokens, shape ``(m,)``.
+        starts: First of the ``m`` tokens of each request.
+    """
+
+    slots: tuple[Slot, ...]
+    tokens: Tensor
+    keep: Tensor | None
+    row: Tensor
+    column: Tensor
+    target: Tensor
+    starts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan(Generic[B]):
+    """All batches of one split of a task.
+
+    Args:
+        batches: In order of blocks.
+        batches_of: Example → indices of the batches that hold its requests.
+        n_slots: Example → number of its requests.
+    """
+
+    batches: tuple[B, ...]
+    batches_of: tuple[tuple[int, ...], ...]
+    n_slots: tuple[int, ...]
+
+    def run(self, indices: Sequence[int], step: Callable[[B], Sequence[T]]) -> list[list[T]]:
+        """Run the batches that hold ``indices`` and return their results, a list an example.
+
+        Whole batches run, whatever part of them is asked for, so that results never depend on it.
+        """
+        found: dict[Slot, T] = {}
+        for number in sorted({b for index in indices for b in self.batches_of[index]}):
+            batch = self.batches[number]
+            found.update(zip(batch.slots, step(batch), strict=True))
+        return [[found[index, slot] for slot in range(self.n_slots[index])] for index in indices]
+
+
+def make_plan(batches: Iterable[B], n_slots: Sequence[int]) -> Plan[B]:
+    """Index ``batches`` by example."""
+    made = tuple(batches)
+    batches_of: list[set[int]] = [set() for _ in n_slots]
+    for number, batch in enumerate(made):
+        for example, _ in batch.slots:
+            batches_of[example].add(number)
+    return Plan(made, tuple(tuple(sorted(numbers)) for numbers in batches_of), tuple(n_slots))
+
+
+def plan_generation(
+    examples: Sequence[Sequence[GenerationRequest]],
+    *,
+    block_size: int,
+    batch_size: int,
+    pad_id: int,
+    device: torch.device,
+) -> Plan[GenerationBatch]:
+    """Collate the requests of each example; example ``i`` is in block ``i // block_size``."""
+    batches = []
+    for first in range(0, len(examples), block_size):
+        groups: dict[tuple[int, tuple[str, ...]], list[tuple[Slot, GenerationRequest]]] = {}
+        for example, requests in enumerate(examples[first : first + block_size], start=first):
+            for slot, request in enumerate(requests):
+                group = groups.setdefault((request.max_new_tokens, request.stop), [])
+                group.append(((example, slot), request))
+        for members in groups.values():
+            members.sort(key=lambda member: (-len(member[1].prompt), member[0]))
+            batches += [
+                _generation_batch(members[start : start + batch_size], pad_id, device)
+                for start in range(0, len(members), batch_size)
+            ]
+    return make_plan(batches, [len(requests) for requests in examples])
+
+
+def _generation_batch(
+    members: Sequence[tuple[Slot, GenerationRequest]], pad_id: int, device: torch.device
+) -> GenerationBatch:
+    requests = [request for _, request in members]
+    width = max(len(request.prompt) for request in requests)
+    tokens = torch.full((len(requests), width), pad_id, dtype=torch.int64)
+    mask = torch.zeros((len(requests), width + requests[0].max_new_tokens), dtype=torch.int64)
+    for row, request in enumerate(requests):
+        tokens[row, width - len(request.prompt) :] = torch.tensor(request.prompt)
+        mask[row, width - len(request.prompt) :] = 1
+    padded = not bool(mask.all())
+    positions = (mask[:, :width].cumsum(-1) - 1).clamp(min=0)
+    return GenerationBatch(
+        slots=tuple(slot for slot, _ in members),
+        tokens=tokens.to(device),
+        mask=mask.to(device) if padded else None,
+        positions=positions.to(device) if padded else None,
+        max_new_tokens=requests[0].max_new_tokens,
+        stop=requests[0].stop,
+        truncated=tuple(request.truncated for request in requests),
+    )
+
+
+def plan_scoring(
+    examples: Sequence[Sequence[ScoringRequest]],
+    *,
+    block_size: int,
+    batch_size: int,
+    max_logits: int,
+    device: torch.device,
+) -> Plan[ScoringBatch]:
+    """Collate the requests of each example; example ``i`` is in block ``i // block_size``.
+
+    Args:
+        examples: Requests of each example.
+        block_size: Examples in a block.
+        batch_size: Most rows in a batch.
+        max_logits: Most rows × positions whose logits a batch may keep; one row is always allowed.
+        device: Where the batches live.
+    """
+    batches = []
+    for first in range(0, len(examples), block_size):
+        rows: dict[tuple[int, ...], list[tuple[Slot, ScoringRequest]]] = {}
+        for example, requests in enumerate(examples[first : first + block_size], start=first):
+            for slot, request in enumerate(requests):
+                inputs = (request.context + request.continuation)[:-1]
+                rows.setdefault(inputs, []).append(((example, slot), request))
+        ordered = sorted(rows.items(), key=lambda row: (-len(row[0]), row[0]))
+        for part in _within_budget(ordered, batch_size, max_logits):
+            batches.append(_scoring_batch(part, device))
+    return make_plan(batches, [len(requests) for requests in examples])
+
+
+_Row = tuple[tuple[int, ...], list[tuple[Slot, ScoringRequest]]]
+
+
+def _within_budget(
+    rows: Sequence[_Row], batch_size: int, max_logits: int
+) -> Iterable[Sequence[_Row]]:
+    """Cut ``rows`` into batches of at most ``batch_size`` rows and ``max_logits`` positions."""
+    start = 0
+    while start < len(rows):
+        n = max(1, min(batch_size, max_logits // len(rows[start][0])))
+        yield rows[start : start + n]
+        start += n
+
+
+def _scoring_batch(rows: Sequence[_Row], device: torch.device) -> ScoringBatch:
+    width = max(len(inputs) for inputs, _ in rows)
+    # HFLM pads with 0 as well; under a causal mask the value can't reach a scored position.
+    tokens = torch.zeros((len(rows), width), dtype=torch.int64)
+    slots: list[Slot] = []
+    starts: list[int] = []
+    row_of: list[int] = []
+    position: list[int] = []
+    target: list[int] = []
+    for row, (inputs, members) in enumerate(rows):
+        tokens[row, : len(inputs)] = torch.tensor(inputs)
+        for slot, request in members:
+            n = len(request.continuation)
+            slots.append(slot)
+            starts.append(len(target))
+            row_of += [row] * n
+            position += range(len(inputs) - n, len(inputs))
+            target += request.continuation
+    keep = sorted(set(position))
+    column_of = {value: index for index, value in enumerate(keep)}
+    partial = len(keep) < width
+    columns = [column_of[value] for value in position] if partial else position
+    return ScoringBatch(
+        slots=tuple(slots),
+        tokens=tokens.to(device),
+        keep=torch.tensor(keep, device=device) if partial else None,
+        row=torch.tensor(row_of, device=device),
+        column=torch.tensor(columns, device=device),
+        target=torch.tensor(target, device=device),
+        starts=tuple(starts),
+    )

@@ -1,0 +1,255 @@
+"""A resident causal language model with its tokenizer, and the batched calls that evaluators make.
+
+Built once a worker: the weights change underneath, while batches, tokens and stop-text tables stay.
+"""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evomerge.evaluation import batches
+from evomerge.evaluation.batches import (
+    GenerationBatch,
+    GenerationRequest,
+    Plan,
+    ScoringBatch,
+    ScoringRequest,
+)
+from evomerge.evaluation.decoding import Generated, StopTexts, decode_greedily
+from evomerge.evaluation.encoding import TextEncoder, find_max_length
+from evomerge.evaluation.protocol import NotFiniteError
+
+if TYPE_CHECKING:
+    from evomerge.models.checkpoint import Checkpoint
+
+MAX_LOGIT_ELEMENTS = 2**28
+"""Logits that a scoring batch may hold at once: 1 GiB in float32."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Log-likelihood of one continuation.
+
+    Args:
+        logprob: Sum over its tokens, natural logarithm.
+        is_greedy: Each of its tokens is the most probable one.
+        n_tokens: Tokens scored.
+    """
+
+    logprob: float
+    is_greedy: bool
+    n_tokens: int
+
+
+class LanguageModel:
+    """A causal language model on one device.
+
+    Args:
+        model: A ``transformers`` causal language model, already on ``device``.
+        tokenizer: Its tokenizer; never changed.
+        device: Where batches are put.
+
+    Attributes:
+        encoder: Makes requests from texts.
+        eos_ids: Tokens that end an answer.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, device: str | torch.device = "cpu") -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.device = torch.device(device)
+        arguments = inspect.signature(model.forward).parameters
+        self._optional = {
+            name: name in arguments for name in ("logits_to_keep", "position_ids", "use_cache")
+        }
+        self.encoder = TextEncoder(tokenizer, find_max_length(model.config, tokenizer))
+        self.eos_ids = _eos_ids(model, tokenizer)
+        self.pad_id = _pad_id(tokenizer, self.eos_ids)
+        self._stops: dict[tuple[str, ...], StopTexts] = {}
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        tokenizer_folder: Path | None = None,
+        dtype: str | None = None,
+        device: str = "cpu",
+        *,
+        trust_remote_code: bool = False,
+    ) -> "LanguageModel":
+        """Load a checkpoint folder.
+
+        Args:
+            folder: Hugging Face folder.
+            tokenizer_folder: Where the tokenizer is; ``folder`` if None.
+            dtype: ``float32``, ``bfloat16`` …; the checkpoint's own if None.
+            device: ``cpu``, ``cuda``, ``cuda:1`` …; ``auto`` takes a GPU if there is one.
+            trust_remote_code: Run code that the folder brings.
+
+        Raises:
+            ModelError: The folder is no usable checkpoint.
+        """
+        from transformers import AutoTokenizer
+
+        from evomerge.models.resident import load_resident
+
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = load_resident(
+            folder, dtype=dtype, device=device, trust_remote_code=trust_remote_code
+        )
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(tokenizer_folder or folder),
+            trust_remote_code=trust_remote_code,
+            local_files_only=True,
+        )
+        return cls(model, tokenizer, device)
+
+    def parameters(self, checkpoint: "Checkpoint") -> dict[str, Tensor]:
+        """Return checkpoint tensor name → live tensor of the model, which a merge writes into."""
+        from evomerge.models.resident import parameters_by_name
+
+        return parameters_by_name(self.model, checkpoint)
+
+    def plan_generation(
+        self,
+        examples: Sequence[Sequence[GenerationRequest]],
+        *,
+        block_size: int,
+        batch_size: int,
+    ) -> Plan[GenerationBatch]:
+        """Collate the requests of each example, padded on the left, block by block."""
+        return batches.plan_generation(
+            examples,
+            block_size=block_size,
+            batch_size=batch_size,
+            pad_id=self.pad_id,
+            device=self.device,
+        )
+
+    def plan_scoring(
+        self,
+        examples: Sequence[Sequence[ScoringRequest]],
+        *,
+        block_size: int,
+        batch_size: int,
+    ) -> Plan[ScoringBatch]:
+        """Collate the requests of each example, padded on the right, block by block."""
+        vocabulary = int(self.model.get_output_embeddings().weight.shape[0])
+        return batches.plan_scoring(
+            examples,
+            block_size=block_size,
+            batch_size=batch_size,
+            max_logits=max(1, MAX_LOGIT_ELEMENTS // vocabulary),
+            device=self.device,
+        )
+
+    @torch.inference_mode()
+    def generate(
+        self, plan: Plan[GenerationBatch], indices: Sequence[int]
+    ) -> list[list[Generated]]:
+        """Answer the requests of the examples ``indices`` greedily.
+
+        Raises:
+            NotFiniteError: The logits hold NaN or infinity.
+        """
+        return plan.run(indices, self._generate_batch)
+
+    @torch.inference_mode()
+    def logprobs(
+        self,
+        plan: Plan[ScoringBatch],
+        indices: Sequence[int],
+        *,
+        softmax_dtype: torch.dtype | None = torch.float32,
+    ) -> list[list[Scored]]:
+        """Score the requests of the examples ``indices``.
+
+        Args:
+            plan: From ``plan_scoring``.
+            indices: Examples.
+            softmax_dtype: Precision of the log-softmax; None takes the model's, as lm-eval does.
+
+        Raises:
+            NotFiniteError: A log-likelihood is NaN or infinite.
+        """
+        return plan.run(indices, lambda batch: self._score_batch(batch, softmax_dtype))
+
+    def rolling(self, plan: Plan[ScoringBatch], indices: Sequence[int]) -> list[Scored]:
+        """Score whole texts whose ``windows`` are the requests of ``plan``: one sum an example."""
+        return [
+            Scored(
+                sum(window.logprob for window in scored),
+                all(window.is_greedy for window in scored),
+                sum(window.n_tokens for window in scored),
+            )
+            for scored in self.logprobs(plan, indices)
+        ]
+
+    def _generate_batch(self, batch: GenerationBatch) -> list[Generated]:
+        stops = self._stops.get(batch.stop)
+        if stops is None:
+            stops = self._stops[batch.stop] = StopTexts(batch.stop, self._decode)
+        return decode_greedily(
+            self._forward_cached, batch, eos_ids=self.eos_ids, stops=stops, decode=self._decode
+        )
+
+    def _decode(self, tokens: list[int]) -> str:
+        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True)
+        return text
+
+    def _forward_cached(self, **inputs: Any) -> Any:
+        if not self._optional["position_ids"]:
+            del inputs["position_ids"]
+        if self._optional["logits_to_keep"]:
+            inputs["logits_to_keep"] = 1
+        return self.model(**inputs, use_cache=True)
+
+    def _score_batch(self, batch: ScoringBatch, softmax_dtype: torch.dtype | None) -> list[Scored]:
+        inputs: dict[str, Any] = {"use_cache": False} if self._optional["use_cache"] else {}
+        keep = batch.keep
+        if keep is not None and self._optional["logits_to_keep"]:
+            inputs["logits_to_keep"], keep = keep, None
+        logits = self.model(batch.tokens, **inputs).logits
+        column = batch.column if keep is None else keep[batch.column]
+        wanted = logits[batch.row, column]
+        logprobs = torch.log_softmax(wanted, dim=-1, dtype=softmax_dtype)
+        values = logprobs.gather(1, batch.target[:, None])[:, 0]
+        greedy = wanted.argmax(dim=-1) == batch.target
+        sums = np.add.reduceat(values.double().cpu().numpy(), batch.starts)
+        all_greedy = np.logical_and.reduceat(greedy.cpu().numpy(), batch.starts)
+        if not np.isfinite(sums).all():
+            raise NotFiniteError(
+                "the model gave log-likelihoods that are not finite (NaN or infinity)."
+            )
+        counts = np.diff([*batch.starts, len(values)])
+        return [
+            Scored(float(total), bool(is_greedy), int(n))
+            for total, is_greedy, n in zip(sums, all_greedy, counts, strict=True)
+        ]
+
+
+def _eos_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Return all tokens that end an answer."""
+    found: set[int] = set()
+    generation = getattr(model, "generation_config", None)
+    for value in (getattr(generation, "eos_token_id", None), tokenizer.eos_token_id):
+        if isinstance(value, int):
+            found.add(value)
+        elif value is not None:
+            found.update(int(token) for token in value)
+    return frozenset(found)
+
+
+def _pad_id(tokenizer: Any, eos_ids: frozenset[int]) -> int:
+    """Return a token for padding; it is masked, so which one it is can't be seen in results."""
+    for value in (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id):
+        if value is not None:
+            return int(value)
+    return min(eos_ids, default=0)
