@@ -122,7 +122,7 @@ class Checkpoint:
                 raise ModelError(
                     f"{path} can't be mapped: {error}. Check that it still exists."
                 ) from error
-            if len(source) != needed:
+            if len(source) < needed:
                 raise ModelError(
                     f"{path} has {len(source)} bytes and had {needed} when it was opened. "
                     "Don't change a source during a run."

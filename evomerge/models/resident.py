@@ -39,9 +39,10 @@ def load_resident(
     """
     weight_files(folder)  # refuses pickles, which from_pretrained would open
     read_config(folder)
-    quiet = not transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
     loader: Any = AutoModelForCausalLM
+    bars: Any = transformers_logging
+    had_bars = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
     try:
         model, loading = loader.from_pretrained(
             folder,
@@ -54,8 +55,8 @@ def load_resident(
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, AttributeError) as error:
         raise _unloadable(folder, error) from error
     finally:
-        if not quiet:
-            transformers_logging.enable_progress_bar()
+        if had_bars:
+            bars.enable_progress_bar()
     if loading["missing_keys"]:
         missing = sorted(loading["missing_keys"])
         raise ModelError(
