@@ -1,12 +1,13 @@
 """What passes between a run and a searcher, and the registry of searchers. Never imports torch."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.errors import ProblemsError
 from evomerge.recipes.declarations import Declaration, Parameter, Registry
 from evomerge.recipes.space import SearchSpace
 
@@ -111,3 +112,42 @@ def searcher(
         return cls
 
     return register
+
+
+def build_searcher(
+    name: str,
+    space: SearchSpace,
+    *,
+    seed: int,
+    n_objectives: int = 1,
+    starts: Sequence[Start] = (),
+    options: Mapping[str, Any] | None = None,
+    key: str = "search.options",
+) -> Searcher:
+    """Return the registered searcher ``name`` with checked ``options``.
+
+    Args:
+        name: Registered searcher.
+        space: What is searched.
+        seed: Equal seeds and equal tells give equal proposals.
+        n_objectives: Number of objectives.
+        starts: Genomes of generation 0.
+        options: Settings of the searcher; declared defaults fill in.
+        key: Where the options stand, for messages.
+
+    Raises:
+        PluginError: No such searcher.
+        ProblemsError: Options that the searcher refuses, all at once.
+        SearchError: Several objectives for a searcher of one.
+    """
+    plugin = SEARCHERS.get(name)
+    given = dict(options or {})
+    if problems := plugin.declaration.check_options(given, key):
+        raise ProblemsError("", problems)
+    return plugin.value(
+        space,
+        seed=seed,
+        n_objectives=n_objectives,
+        starts=starts,
+        **plugin.declaration.fill(given),
+    )

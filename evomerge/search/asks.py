@@ -1,0 +1,156 @@
+"""Bookkeeping that every searcher needs: ids, starts, what waits for a result, random states."""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.errors import SearchError
+from evomerge.recipes.space import SearchSpace
+from evomerge.search.protocol import Evaluation, Proposal, Start
+
+
+@dataclass(frozen=True)
+class Told:
+    """A result that has come back.
+
+    Args:
+        ask: Number of the ask that proposed it.
+        index: Its place there.
+        genome: Encoding, shape ``(d,)``.
+        values: Utilities, larger is better; None for a failure or a value that isn't finite.
+    """
+
+    ask: int
+    index: int
+    genome: NDArray[np.float64]
+    values: tuple[float, ...] | None
+
+
+class AskBook:
+    """Numbers the asks of one searcher and matches results to them.
+
+    Args:
+        name: Searcher's name, the origin of its own proposals.
+        space: What is searched.
+        seed: Equal seeds and equal tells give equal proposals.
+        starts: Genomes that come before the searcher's own proposals.
+    """
+
+    def __init__(
+        self, name: str, space: SearchSpace, *, seed: int, starts: Sequence[Start]
+    ) -> None:
+        self.name = name
+        self.space = space
+        self.seed = seed
+        self.asked = 0
+        self._starts = list(starts)
+        self._waiting: dict[str, tuple[int, int, NDArray[np.float64]]] = {}
+
+    @property
+    def n_starts(self) -> int:
+        """Number of starts that have not been proposed yet."""
+        return len(self._starts)
+
+    def generator(self) -> np.random.Generator:
+        """Return a new generator for the ask that is being answered."""
+        return np.random.default_rng((self.seed, self.asked))
+
+    def size(self, n: int | None, default: int) -> int:
+        """Return how many proposals to make; the first generation has room for all starts."""
+        if n is None:
+            return max(default, len(self._starts))
+        if n < 1:
+            raise SearchError(f"asked for {n} proposals; expected at least 1.")
+        return n
+
+    def take_starts(self, n: int) -> list[Start]:
+        """Return up to ``n`` of the starts that are left, and forget them."""
+        taken, self._starts = self._starts[:n], self._starts[n:]
+        return taken
+
+    def propose(
+        self,
+        points: NDArray[np.float64],
+        *,
+        starts: Sequence[Start] = (),
+        parents: Sequence[tuple[str, ...]] | None = None,
+    ) -> list[Proposal]:
+        """Return proposals for ``starts``, then for ``points``, shape ``(p, d)``, all snapped.
+
+        This closes the ask: the next one has the next number.
+        """
+        rows = [np.asarray(start.genome, dtype=np.float64) for start in starts]
+        rows += list(np.asarray(points, dtype=np.float64).reshape(-1, self.space.n_dims))
+        if not rows:
+            return []
+        genomes = self.space.snap(np.array(rows))
+        origins = [f"warm:{start.label}" for start in starts]
+        origins += [self.name] * (len(rows) - len(starts))
+        lineage = [()] * len(starts) + list(parents or [()] * (len(rows) - len(starts)))
+        proposals = [
+            Proposal(f"{self.asked}-{index}", genome, origin, parents_)
+            for index, (genome, origin, parents_) in enumerate(
+                zip(genomes, origins, lineage, strict=True)
+            )
+        ]
+        for index, proposal in enumerate(proposals):
+            self._waiting[proposal.id] = (self.asked, index, proposal.genome)
+        self.asked += 1
+        return proposals
+
+    def take(self, evaluations: Iterable[Evaluation]) -> list[Told]:
+        """Return what came back and strike it off; nothing is struck off if an id is wrong.
+
+        Raises:
+            SearchError: An id that isn't waiting for a result, or twice the same.
+        """
+        evaluations = list(evaluations)
+        seen: set[str] = set()
+        for evaluation in evaluations:
+            known = evaluation.candidate_id
+            if known not in self._waiting or known in seen:
+                raise SearchError(
+                    f"candidate {known!r} is not waiting for a result. "
+                    "Tell each candidate once, to the searcher that asked for it."
+                )
+            seen.add(known)
+        told = []
+        for evaluation in evaluations:
+            ask, index, genome = self._waiting.pop(evaluation.candidate_id)
+            values = evaluation.values
+            if values is not None and not np.isfinite(values).all():
+                values = None
+            told.append(Told(ask, index, genome, values))
+        return told
+
+
+@contextmanager
+def seeded_globals(*seed: int) -> Iterator[None]:
+    """Seed the global generators of ``random`` and numpy, and give them back as they were."""
+    before, before_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  saved as it is
+    words = np.random.SeedSequence(seed).generate_state(4)
+    random.seed(int(words[0]))
+    np.random.seed(words)  # noqa: NPY002  libraries draw from the global state
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        np.random.set_state(before_numpy)  # noqa: NPY002  given back as it was
+
+
+def one_objective(name: str, n_objectives: int) -> None:
+    """Refuse several objectives.
+
+    Raises:
+        SearchError: More than one.
+    """
+    if n_objectives != 1:
+        raise SearchError(
+            f"{name} optimises one objective, but {n_objectives} are declared. Combine them into "
+            "one "
+            "(objectives.NAME.from: […]), or use the searcher optuna with sampler NSGAIISampler."
+        )

@@ -1,0 +1,49 @@
+"""The random searcher: uniform proposals, the baseline that every other searcher should beat."""
+
+from collections.abc import Iterable, Sequence
+
+from evomerge.recipes.declarations import Parameter
+from evomerge.recipes.space import SearchSpace
+from evomerge.search.asks import AskBook
+from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
+
+
+@searcher(
+    "random",
+    parameters=[Parameter("population", "int", "Candidates per generation.", default=16, low=1)],
+    multi_objective=True,
+)
+class RandomSearcher:
+    """Propose genomes uniformly: the baseline that every other searcher should beat.
+
+    Args:
+        space: What is searched.
+        seed: Equal seeds give equal proposals.
+        n_objectives: Any number; results aren't used.
+        starts: Genomes of generation 0.
+        population: Candidates per generation.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        seed: int,
+        n_objectives: int = 1,
+        starts: Sequence[Start] = (),
+        population: int = 16,
+    ) -> None:
+        self._book = AskBook("random", space, seed=seed, starts=starts)
+        self._population = population
+
+    def ask(self, n: int | None = None) -> list[Proposal]:
+        """Return ``n`` proposals: starts that are left, then uniform genomes."""
+        size = self._book.size(n, self._population)
+        starts = self._book.take_starts(size)
+        rng = self._book.generator()
+        points = rng.random((size - len(starts), self._book.space.n_dims))
+        return self._book.propose(points, starts=starts)
+
+    def tell(self, evaluations: Iterable[Evaluation]) -> None:
+        """Strike the results off; they change nothing."""
+        self._book.take(evaluations)
