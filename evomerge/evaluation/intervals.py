@@ -1,0 +1,161 @@
+"""Numbers with 95 % intervals, from per-example scores and from other such numbers.
+
+Binary scores get Wilson's interval, everything else a seeded percentile bootstrap over examples.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.errors import EvaluationError
+
+Z = 1.959963984540054
+"""97.5 % quantile of the normal distribution."""
+
+BOOTSTRAP_SAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval.
+
+    Args:
+        value: The number, in its own unit and direction; NaN where no example was scored.
+        low, high: Ends of the interval.
+        n: Examples that it rests on.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+MISSING = Estimate(math.nan, math.nan, math.nan, 0)
+
+
+def wilson(successes: float, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a proportion.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
+    share = successes / n
+    centre = share + Z * Z / (2 * n)
+    spread = Z * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
+    scale = 1 + Z * Z / n
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def bootstrap(
+    values: NDArray[np.float64],
+    aggregate: Callable[[NDArray[np.float64]], float],
+    *,
+    seed: int = 0,
+    samples: int = BOOTSTRAP_SAMPLES,
+) -> tuple[float, float]:
+    """Return the 95 % percentile interval of ``aggregate`` under resampling of examples.
+
+    Equal ``seed`` and number of examples give equal draws, so that candidates are compared on the
+    same resamples.
+
+    Args:
+        values: Per-example values, shape ``(n, width)``.
+        aggregate: Values → number.
+        seed: Seed of the draws.
+        samples: Number of resamples.
+    """
+    n = len(values)
+    rng = np.random.default_rng((seed, n))
+    draws = rng.integers(0, n, size=(samples, n))
+    results = np.array([aggregate(values[draw]) for draw in draws])
+    # An aggregate may be undefined on a resample (one class only); the others tell the spread.
+    results = results[~np.isnan(results)]
+    if not len(results):
+        return math.nan, math.nan
+    low, high = np.quantile(results, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def estimate(
+    values: NDArray[np.float64],
+    aggregate: Callable[[NDArray[np.float64]], float],
+    *,
+    binary: bool = False,
+    seed: int = 0,
+) -> Estimate:
+    """Return the aggregate of per-example values with its interval.
+
+    Args:
+        values: Shape ``(n, width)``; rows with NaN were not scored and are left out.
+        aggregate: Values → number.
+        binary: Values are 0 or 1 and the aggregate is their mean.
+        seed: Seed of the bootstrap.
+    """
+    scored = values[~np.isnan(values).any(axis=1)]
+    n = len(scored)
+    if n == 0:
+        return MISSING
+    value = float(aggregate(scored))
+    if binary and scored.shape[1] == 1 and bool(np.isin(scored, (0.0, 1.0)).all()):
+        low, high = wilson(float(scored.sum()), n)
+    elif (scored == scored[0]).all():
+        low = high = value
+    else:
+        low, high = bootstrap(scored, aggregate, seed=seed)
+        # A percentile interval of a skewed aggregate need not hold the value itself.
+        low, high = min(low, value), max(high, value)
+    return Estimate(value, low, high, n)
+
+
+def combine(
+    aggregate: str, estimates: Sequence[Estimate], weights: Sequence[float] | None = None
+) -> Estimate:
+    """Return the mean, smallest or largest of independent estimates, with its interval.
+
+    The interval of a mean adds the squared distances of the parts' bounds (MOVER). That of a
+    minimum or maximum is the minimum or maximum of the bounds.
+
+    Args:
+        aggregate: ``mean``, ``min`` or ``max``.
+        estimates: The parts; one that is missing makes the whole missing.
+        weights: (mean) Weight of each, at least one above 0; equal if None.
+
+    Raises:
+        EvaluationError: The weights don't fit the parts.
+
+    Source: Zou and Donner 2008, "Construction of confidence limits about effect measures".
+    """
+    if not estimates or any(math.isnan(part.value) for part in estimates):
+        return MISSING
+    n = sum(part.n for part in estimates)
+    if aggregate in ("min", "max"):
+        pick = min if aggregate == "min" else max
+        return Estimate(
+            pick(part.value for part in estimates),
+            pick(part.low for part in estimates),
+            pick(part.high for part in estimates),
+            n,
+        )
+    if aggregate != "mean":
+        raise EvaluationError(f"aggregate is {aggregate!r}; expected mean, min or max.")
+    shares = _shares(weights, len(estimates))
+    value = sum(share * part.value for share, part in zip(shares, estimates, strict=True))
+    pairs = list(zip(shares, estimates, strict=True))
+    below = math.sqrt(sum((share * (part.value - part.low)) ** 2 for share, part in pairs))
+    above = math.sqrt(sum((share * (part.high - part.value)) ** 2 for share, part in pairs))
+    return Estimate(value, value - below, value + above, n)
+
+
+def _shares(weights: Sequence[float] | None, n: int) -> list[float]:
+    """Return weights that add up to 1."""
+    given = [1.0] * n if weights is None else list(weights)
+    if len(given) != n or min(given) < 0 or not sum(given) > 0:
+        raise EvaluationError(
+            f"weights are {given} for {n} entries of 'from'; expected one number of at least 0 for "
+            "each, and one above 0."
+        )
+    total = sum(given)
+    return [weight / total for weight in given]

@@ -1,0 +1,102 @@
+"""Objectives: evaluators' numbers combined into the named numbers that a search works on.
+
+Values stay raw, in their own unit and direction; turning them for a searcher is the run's business.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.errors import EvaluationError, nearest
+from evomerge.evaluation.intervals import MISSING, Estimate, combine, estimate
+from evomerge.evaluation.protocol import Evaluator, Metric
+
+
+@dataclass(frozen=True)
+class Term:
+    """One entry of an objective's ``from``: a metric of an evaluator."""
+
+    evaluator: str
+    metric: str
+
+
+def parse_term(entry: str, evaluators: Mapping[str, Evaluator]) -> Term:
+    """Return the metric that ``EVALUATOR`` (its primary one) or ``EVALUATOR.METRIC`` names.
+
+    Raises:
+        EvaluationError: There is no such evaluator or metric; the nearest names are given.
+    """
+    if entry in evaluators:
+        return Term(entry, evaluators[entry].primary)
+    # Names of evaluators and metrics may hold dots themselves, so each dot may be the divider.
+    dots = [index for index, character in enumerate(entry) if character == "."]
+    for dot in reversed(dots):
+        name, metric = entry[:dot], entry[dot + 1 :]
+        if name in evaluators:
+            find_metric(evaluators[name], metric, name)
+            return Term(name, metric)
+    raise EvaluationError(f"no evaluator is called {entry!r}; {nearest(entry, evaluators)}")
+
+
+def find_metric(evaluator: Evaluator, metric: str, name: str) -> Metric:
+    """Return the declaration of ``metric``.
+
+    Raises:
+        EvaluationError: The evaluator has no such metric.
+    """
+    for known in evaluator.metrics:
+        if known.name == metric:
+            return known
+    raise EvaluationError(
+        f"evaluator {name!r} has no metric {metric!r}; "
+        f"{nearest(metric, [known.name for known in evaluator.metrics])}"
+    )
+
+
+def check_direction(
+    direction: str, terms: Sequence[Term], evaluators: Mapping[str, Evaluator]
+) -> str | None:
+    """Return a warning when an objective's direction is not that of its metrics, else None."""
+    for term in terms:
+        known = find_metric(evaluators[term.evaluator], term.metric, term.evaluator)
+        if known.direction != direction:
+            return (
+                f"{direction} {term.evaluator}.{term.metric}, which is better when one would "
+                f"{known.direction} it"
+            )
+    return None
+
+
+def estimate_task(
+    evaluator: Evaluator, metric: str, values: NDArray[np.float64], *, seed: int = 0
+) -> Estimate:
+    """Return a task's number with its interval.
+
+    Args:
+        evaluator: Whose aggregate counts.
+        metric: One of its metrics.
+        values: Per-example values, shape ``(n, width)``; rows with NaN were not scored.
+        seed: Seed of the bootstrap, where one is needed.
+    """
+    if not len(values):
+        return MISSING
+    known = find_metric(evaluator, metric, getattr(evaluator, "name", "evaluator"))
+    return estimate(
+        values,
+        lambda chosen: evaluator.aggregate(metric, chosen),
+        binary=known.binary,
+        seed=seed,
+    )
+
+
+__all__ = [
+    "Estimate",
+    "Term",
+    "check_direction",
+    "combine",
+    "estimate_task",
+    "find_metric",
+    "parse_term",
+]
