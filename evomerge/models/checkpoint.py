@@ -190,7 +190,7 @@ def weight_files(folder: Path) -> list[Path]:
     if (folder / SINGLE).is_file():
         return [folder / SINGLE]
     if (folder / INDEX).is_file():
-        names = dict.fromkeys(_weight_map(folder).values())
+        names = shard_names(folder)
         missing = [name for name in names if not (folder / name).is_file()]
         if missing:
             raise ModelError(
@@ -198,6 +198,15 @@ def weight_files(folder: Path) -> list[Path]:
             )
         return [folder / name for name in names]
     raise _no_weights(folder)
+
+
+def shard_names(folder: Path) -> list[str]:
+    """Return the shards that the index in ``folder`` names, in its order; they may be missing.
+
+    Raises:
+        ModelError: The index is missing or broken.
+    """
+    return list(dict.fromkeys(_weight_map(folder).values()))
 
 
 def _places(folder: Path, files: list[Path]) -> dict[str, tuple[Path, Entry]]:
