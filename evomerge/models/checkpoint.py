@@ -24,9 +24,9 @@ INDEX = "model.safetensors.index.json"
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _CONVERT = (
-    'Where you trust the file, convert it once: python -c "from transformers import *; '
-    "[C.from_pretrained('{folder}').save_pretrained('{folder}-safe') "
-    'for C in (AutoModelForCausalLM, AutoTokenizer)]" and use {folder}-safe.'
+    'Where you trust the file, convert it once: python -c "from transformers import '
+    "AutoModelForCausalLM as M, AutoTokenizer as T; [C.from_pretrained('{folder}')"
+    ".save_pretrained('{folder}-safe') for C in (M, T)]\" and use {folder}-safe."
 )
 
 
