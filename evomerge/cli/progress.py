@@ -1,0 +1,189 @@
+"""The progress of a run, from its events: a live bar on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from evomerge.cli.display import console, duration, number, say
+from evomerge.runs.events import (
+    CandidateDone,
+    CandidateFailed,
+    Event,
+    GenerationDone,
+    Progress,
+    Rescoring,
+    Started,
+)
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+
+class RunProgress(Protocol):
+    """Shows the events of a run; a context manager, since a live bar has to be taken down."""
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop showing."""
+
+    def show(self, event: Event) -> None:
+        """Take one event."""
+
+
+def run_progress(directions: Mapping[str, str], *, live: bool) -> RunProgress:
+    """Return what shows a run.
+
+    Args:
+        directions: Objective → ``maximize`` or ``minimize``.
+        live: Draw a bar that moves; otherwise print lines.
+    """
+    return LiveProgress(directions) if live else PlainProgress(directions)
+
+
+class Tally:
+    """What a run's events add up to: counts, the best value of each objective, speed.
+
+    Args:
+        directions: Objective → ``maximize`` or ``minimize``.
+    """
+
+    def __init__(self, directions: Mapping[str, str]) -> None:
+        self._directions = directions
+        self._began_s = time.monotonic()
+        self._before = 0
+        self.progress = Progress(evaluated=0, failed=0, budget=0)
+        self.best: dict[str, float] = {}
+
+    def take(self, event: Event) -> None:
+        """Add ``event``."""
+        if isinstance(event, Started):
+            self._began_s = time.monotonic()
+            self._before = event.progress.evaluated
+        if isinstance(event, (Started, CandidateDone, CandidateFailed, GenerationDone)):
+            self.progress = event.progress
+        if isinstance(event, CandidateDone):
+            self._improve(event.objectives)
+        if isinstance(event, GenerationDone):
+            self._improve(event.best)
+
+    @property
+    def rate(self) -> float | None:
+        """Candidates per second since the driver started; None before the first."""
+        done = self.progress.evaluated - self._before
+        elapsed_s = time.monotonic() - self._began_s
+        return done / elapsed_s if done and elapsed_s > 0 else None
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until the budget is spent at the present rate."""
+        rate = self.rate
+        return (self.progress.budget - self.progress.evaluated) / rate if rate else None
+
+    def best_text(self) -> str:
+        """Return ``best mean=0.6412``."""
+        return " ".join(["best", *(f"{name}={number(v)}" for name, v in self.best.items())])
+
+    def _improve(self, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            sign = -1 if self._directions.get(name) == "minimize" else 1
+            if name not in self.best or sign * value > sign * self.best[name]:
+                self.best[name] = value
+
+
+class PlainProgress:
+    """One line a generation and a failed candidate, for logs and pipes."""
+
+    def __init__(self, directions: Mapping[str, str]) -> None:
+        self._tally = Tally(directions)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+    def show(self, event: Event) -> None:
+        """Print a line for ``event`` where it is worth one."""
+        tally = self._tally
+        tally.take(event)
+        if isinstance(event, CandidateFailed):
+            say(f"candidate {event.candidate} failed: {event.failure}: {event.message}")
+        elif isinstance(event, GenerationDone):
+            done = tally.progress
+            rate = f" candidates/s={tally.rate:.2f}" if tally.rate else ""
+            say(
+                f"generation={event.ask} evaluated={done.evaluated}/{done.budget} "
+                f"failed={done.failed} {tally.best_text()} elapsed_s={event.elapsed_s:.1f}{rate} "
+                f"left={duration(tally.left_s)}"
+            )
+        elif isinstance(event, Rescoring) and event.index == 1:
+            say(f"scoring {event.total} finalists on the validation split")
+
+
+class LiveProgress:
+    """A bar with counts, speed, time left and the best values so far."""
+
+    def __init__(self, directions: Mapping[str, str]) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bars
+
+        self._tally = Tally(directions)
+        self._bars = Bars(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=console(stderr=True),
+        )
+        self._candidates: TaskID = self._bars.add_task("candidates", total=None, note="")
+        self._finalists: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def show(self, event: Event) -> None:
+        """Redraw with ``event``."""
+        tally = self._tally
+        tally.take(event)
+        if isinstance(event, Rescoring):
+            if self._finalists is None:
+                self._finalists = self._bars.add_task("finalists", total=event.total, note="")
+            self._bars.update(self._finalists, completed=event.index)
+            return
+        if isinstance(event, CandidateFailed):
+            self._bars.console.print(
+                f"candidate {event.candidate} failed: {event.failure}: {event.message}",
+                markup=False,
+            )
+        rate = f"{tally.rate:.2f}/s" if tally.rate else ""
+        left = f"{duration(tally.left_s)} left" if tally.rate else ""
+        failed = f"{tally.progress.failed} failed" if tally.progress.failed else ""
+        note = " · ".join(part for part in (tally.best_text(), failed, rate, left) if part)
+        self._bars.update(
+            self._candidates,
+            completed=tally.progress.evaluated,
+            total=tally.progress.budget or None,
+            note=note if tally.best or failed else "",
+        )

@@ -1,0 +1,92 @@
+"""What a run's events add up to, and the lines that tell of them."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from evomerge.cli import progress as module
+from evomerge.cli.progress import PlainProgress, Tally, run_progress
+from evomerge.runs.events import (
+    CandidateDone,
+    CandidateFailed,
+    Event,
+    GenerationDone,
+    Progress,
+    Rescoring,
+    Started,
+)
+
+
+def done(n: int, failed: int = 0) -> Progress:
+    return Progress(evaluated=n, failed=failed, budget=8)
+
+
+def candidate(name: str, n: int, **objectives: float) -> CandidateDone:
+    return CandidateDone(
+        candidate=name,
+        objectives=objectives,
+        reused=False,
+        merge_s=0.1,
+        score_s=0.2,
+        progress=done(n),
+    )
+
+
+EVENTS: list[Event] = [
+    Started(run_id="r", name="toy", resumed=True, progress=done(2)),
+    candidate("1-0", 3, acc=0.5, size=3.0),
+    CandidateFailed("1-1", "nan", "loss is [nan]", done(4, 1)),
+    candidate("1-2", 5, acc=0.75, size=4.0),
+    GenerationDone(ask=1, best={"acc": 0.75, "size": 3.0}, elapsed_s=2.5, progress=done(5, 1)),
+    Rescoring(candidate="1-2", index=1, total=2),
+]
+DIRECTIONS = {"acc": "maximize", "size": "minimize"}
+
+
+def test_best_follows_each_direction_and_speed_counts_this_session_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    tally = Tally(DIRECTIONS)
+    for event in EVENTS[:1]:
+        tally.take(event)
+    assert tally.rate is None
+    assert tally.left_s is None
+    now[0] += 6.0
+    for event in EVENTS[1:4]:
+        tally.take(event)
+    assert tally.best == {"acc": 0.75, "size": 3.0}
+    assert tally.rate == pytest.approx(0.5)  # three candidates in six seconds
+    assert tally.left_s == pytest.approx(6.0)  # three left
+
+
+def test_plain_lines_name_generation_counts_best_and_failures(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with PlainProgress(DIRECTIONS) as plain:
+        for event in EVENTS:
+            plain.show(event)
+    out, err = capsys.readouterr()
+    assert out == ""
+    failure, generation, finalists = err.splitlines()
+    assert failure == "candidate 1-1 failed: nan: loss is [nan]"
+    assert generation.startswith(
+        "generation=1 evaluated=5/8 failed=1 best acc=0.7500 size=3.0000 elapsed_s=2.5"
+    )
+    assert finalists == "scoring 2 finalists on the validation split"
+
+
+def test_the_live_bar_shows_counts_best_and_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=140, highlight=False)
+    monkeypatch.setattr(module, "console", lambda **_: screen)
+    with run_progress(DIRECTIONS, live=True) as live:
+        for event in EVENTS:
+            live.show(event)
+    text = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "5/8" in text
+    assert "best acc=0.7500 size=3.0000" in text
+    assert "1 failed" in text
+    assert "loss is [nan]" in text
+    assert "finalists" in text
