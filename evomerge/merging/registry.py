@@ -13,14 +13,23 @@ class MergeMethod:
 
     Args:
         function: Merges one parameter (or a chunk of it); keyword arguments are the declared
-            parameters.
-        needs: Statistics of the sources that it wants as ``stats``.
+            parameters. Tensors come in float32 or float64 and are not to be written to.
+        needs: What it reads from the ``stats`` argument (``evomerge.merging.statistics.Stats``):
+            ``gram``, ``thresholds``, ``masks``, ``layer``. Empty: it has no such argument.
         chunked: It may be called on any chunk of a tensor; otherwise it gets whole tensors.
+        ordered: The inputs' order has a meaning; otherwise they come sorted by content.
+        drops_zero: An input with weight 0, or equal to the base, may be left out unread.
+        coefficients: For methods that are a linear combination: ``stats`` and the parameters →
+            coefficients of the base (if there is one) and of each input, in order. The engine then
+            adds up on its own fast path and doesn't call ``function``.
     """
 
     function: Callable[..., Any]
     needs: tuple[str, ...] = ()
     chunked: bool = True
+    ordered: bool = False
+    drops_zero: bool = False
+    coefficients: Callable[..., Sequence[float]] | None = None
 
     @property
     def __module__(self) -> str:  # type: ignore[override]
@@ -43,9 +52,17 @@ def merge_method(
     max_inputs: int | None = None,
     needs: Sequence[str] = (),
     chunked: bool = True,
+    ordered: bool = False,
+    drops_zero: bool = False,
+    coefficients: Callable[..., Sequence[float]] | None = None,
     warm_starts: Callable[[Sequence[str]], Sequence[WarmStart]] = lambda inputs: (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a function as the method ``name``; its docstring's first line is the summary."""
+    """Register the decorated function as the method ``name``.
+
+    The first line of its docstring is the method's summary.
+
+    The arguments are those of ``Declaration`` and ``MergeMethod``.
+    """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         summary = (function.__doc__ or "").strip().splitlines()[0]
@@ -59,7 +76,8 @@ def merge_method(
             max_inputs=max_inputs,
             warm_starts=warm_starts,
         )
-        METHODS.add(declaration, MergeMethod(function, tuple(needs), chunked))
+        method = MergeMethod(function, tuple(needs), chunked, ordered, drops_zero, coefficients)
+        METHODS.add(declaration, method)
         return function
 
     return register

@@ -1,0 +1,203 @@
+"""Merging recipes into tensors in place, for searches and ``evomerge merge`` alike."""
+
+import weakref
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from evomerge.errors import MergeError
+from evomerge.merging.checks import RecipeCheck
+from evomerge.merging.chunks import BLOCK, Buffers, blocks
+from evomerge.merging.lowering import Lowering, SourcePiece, wide_dtype
+from evomerge.merging.plan import BUFFERS, FLOATS, Layout, Leaf, Node, Output, Planner
+from evomerge.merging.registry import METHODS
+from evomerge.merging.statistics import Store
+from evomerge.models.checkpoint import Checkpoint, torch_dtype
+from evomerge.models.writer import TensorSpec
+from evomerge.recipes.recipe import Recipe, Source
+
+GPU_CHUNK = 1 << 24
+"""Elements a piece on a GPU, where launching costs more than cache misses."""
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What a target holds since the last merge into it."""
+
+    target: "weakref.ref[Tensor]"
+    version: int
+    node: Node
+
+
+class Merger:
+    """Merges recipes over one set of sources.
+
+    One merger serves one thread. It remembers figures of the sources and what it last wrote into
+    each target, so that a recipe that resembles the last one costs little.
+
+    Args:
+        checkpoints: Source name → opened checkpoint.
+        sources: Source name → source, whose sha256 orders sums and keys random masks.
+        device: Where merges are computed, and where targets lie.
+        cache_dir: Folder for figures of the sources that outlive the process; None keeps none.
+        chunk: Elements computed at a time; the result doesn't depend on it.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Mapping[str, Checkpoint],
+        sources: Mapping[str, Source],
+        *,
+        device: str = "cpu",
+        cache_dir: Path | None = None,
+        chunk: int | None = None,
+    ) -> None:
+        self._checkpoints = dict(checkpoints)
+        self._by_content = {sources[name].sha256: checkpoints[name] for name in checkpoints}
+        self._device = device
+        on_cpu = device == "cpu"
+        self._chunk = chunk or (BLOCK * torch.get_num_threads() if on_cpu else GPU_CHUNK)
+        self._layouts = {name: Layout(checkpoint) for name, checkpoint in checkpoints.items()}
+        self._buffers = Buffers(device)
+        self._store = Store(self._raw)
+        self._lowering = Lowering(self._raw, self._store, self._buffers, self._chunk)
+        self._written: dict[str, _Written] = {}
+        self._checked: set[object] = set()
+
+    def check(self, recipe: Recipe) -> None:
+        """Make sure that a recipe can be merged; one of the same shape is checked only once.
+
+        Raises:
+            MergeError: It can't; the message lists all reasons.
+        """
+        shape = (
+            recipe.base,
+            tuple(source.sha256 for source in recipe.sources),
+            tuple((s.name, s.method, s.inputs, s.base) for s in recipe.stages),
+            recipe.dataflow,
+        )
+        if shape in self._checked:
+            return
+        unopened = [s.name for s in recipe.sources if s.name not in self._checkpoints]
+        problems = [f"source {name!r} was not opened for this merge." for name in unopened]
+        if not problems:
+            problems = RecipeCheck(recipe, self._checkpoints, self._layouts).problems()
+        if problems:
+            raise MergeError("\n".join(problems))
+        self._checked.add(shape)
+
+    def specs(self, recipe: Recipe) -> list[TensorSpec]:
+        """Return name, shape and dtype of the merged model's tensors, in order.
+
+        Raises:
+            MergeError: The recipe can't be merged.
+        """
+        return [TensorSpec(o.name, o.shape, o.dtype) for o in self._outputs(recipe)]
+
+    def tensors(self, recipe: Recipe) -> Iterator[tuple[str, Tensor]]:
+        """Yield the merged model's tensors one at a time, on the CPU.
+
+        A tensor is valid until the next one is asked for and must not be written to.
+
+        Raises:
+            MergeError: The recipe can't be merged, or a source holds NaN.
+        """
+        for output in self._outputs(recipe):
+            dtype = torch_dtype(output.dtype)
+            merged = torch.empty(output.shape, dtype=dtype, device=self._device)
+            self._write(output, merged)
+            yield output.name, merged.to("cpu")
+
+    def merge_into(self, recipe: Recipe, targets: Mapping[str, Tensor]) -> int:
+        """Write the merged model into ``targets``; those that hold it already are left alone.
+
+        Args:
+            recipe: What to merge.
+            targets: Tensor name → tensor of the same shape on the merger's device. Its dtype is
+                what the result is rounded to, once.
+
+        Returns:
+            Number of tensors rewritten.
+
+        Raises:
+            MergeError: The recipe can't be merged, a source holds NaN, or a target is missing or
+                has another shape.
+        """
+        outputs = self._outputs(recipe)
+        self._check_targets(outputs, targets)
+        rewritten = 0
+        for output in outputs:
+            if output.name not in targets:
+                continue
+            target = targets[output.name]
+            if self._holds(output, target):
+                continue
+            self._written.pop(output.name, None)  # a merge that fails half-way leaves no claim
+            self._write(output, target)
+            self._written[output.name] = _Written(weakref.ref(target), target._version, output.node)
+            rewritten += 1
+        return rewritten
+
+    def forget(self) -> None:
+        """Forget what was written: the next merge writes every tensor."""
+        self._written.clear()
+
+    def _outputs(self, recipe: Recipe) -> list[Output]:
+        self.check(recipe)
+        takes_base = {
+            stage.method: METHODS.get(stage.method).declaration.needs_base
+            for stage in recipe.stages
+        }
+        return Planner(recipe, self._layouts, takes_base).outputs()
+
+    def _holds(self, output: Output, target: Tensor) -> bool:
+        """Whether ``target`` holds ``output`` since the last merge, and nobody wrote to it."""
+        written = self._written.get(output.name)
+        return (
+            written is not None
+            and written.target() is target
+            and written.version == target._version
+            and written.node == output.node
+        )
+
+    def _check_targets(self, outputs: list[Output], targets: Mapping[str, Tensor]) -> None:
+        problems = []
+        for output in outputs:
+            target = targets.get(output.name)
+            if target is None:
+                if not output.name.endswith(BUFFERS):
+                    problems.append(f"no target for tensor {output.name!r}.")
+            elif target.shape != output.shape:
+                problems.append(
+                    f"the target for tensor {output.name!r} has shape {tuple(target.shape)}, "
+                    f"expected {output.shape}."
+                )
+        if problems:
+            raise MergeError("\n".join(problems) + "\nLoad the base model as target.")
+
+    def _write(self, output: Output, target: Tensor) -> None:
+        """Compute ``output`` into ``target``, any floating dtype."""
+        with torch.inference_mode():
+            self._buffers.reset()
+            if output.node.facts.dtype not in FLOATS:
+                assert isinstance(output.node, Leaf)
+                target.copy_(self._raw(output.node).view(target.shape))
+                return
+            contiguous = target.is_contiguous()
+            flat = (target if contiguous else torch.empty_like(target).contiguous()).view(-1)
+            readable = self._lowering.readable(output.node, wide_dtype(output.node))
+            if isinstance(readable, SourcePiece) and self._store.is_finite(readable.leaf):
+                flat.copy_(readable.raw)
+            else:
+                for start, stop in blocks(readable.numel, self._chunk):
+                    flat[start:stop].copy_(readable.read(start, stop))
+            self._lowering.finish()
+            if not contiguous:
+                target.copy_(flat.view(target.shape))
+
+    def _raw(self, leaf: Leaf) -> Tensor:
+        """The stored values of a source's tensor, flat, on the merger's device."""
+        return self._by_content[leaf.content].read(leaf.tensor).reshape(-1).to(self._device)

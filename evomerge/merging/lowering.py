@@ -1,0 +1,323 @@
+"""From a planned tensor to something that computes it piece by piece."""
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from evomerge.errors import MergeError
+from evomerge.merging.arithmetic import combine
+from evomerge.merging.chunks import Buffers, LazyPieces, Readable, blocks
+from evomerge.merging.plan import Leaf, Merged, Node
+from evomerge.merging.registry import METHODS, MergeMethod
+from evomerge.merging.statistics import Store
+
+
+class SourcePiece:
+    """A source's tensor, widened piece by piece.
+
+    Args:
+        leaf: Which tensor.
+        raw: Its values, flat.
+        wide: Element type to compute in.
+        buffer: Where pieces of another dtype are widened to.
+        checked: Whether its values are known to be finite.
+    """
+
+    def __init__(
+        self, leaf: Leaf, raw: Tensor, wide: torch.dtype, buffer: Tensor, *, checked: bool
+    ) -> None:
+        self.leaf = leaf
+        self.raw = raw
+        self.numel = raw.numel()
+        self._wide = wide
+        self._buffer = buffer
+        self._checked = checked
+        self._seen = 0
+
+    @property
+    def seen_whole(self) -> bool:
+        """Whether all values were read, and so are finite."""
+        return self._seen == self.numel
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Return elements ``[start, stop)``, wide.
+
+        Raises:
+            MergeError: One of them is NaN or infinite.
+        """
+        piece = self.raw[start:stop]
+        if piece.dtype != self._wide:
+            piece = self._buffer[: stop - start].copy_(piece)
+        # The sum is cheap and catches nearly all; it may overflow, so it isn't the last word.
+        if not self._checked and not piece.sum().isfinite() and not piece.isfinite().all():
+            raise MergeError(
+                f"tensor {self.leaf.tensor!r} of source {self.leaf.source!r} holds NaN or "
+                "infinity; expected finite numbers. Repair this source or leave it out."
+            )
+        self._seen = stop if start == self._seen else self._seen
+        return piece
+
+
+class Combination:
+    """A linear combination of tensors.
+
+    Args:
+        parts: The tensors, in the order in which they are added.
+        coefficients: One factor a part, none of them 0.
+        buffer: Where pieces of the result go.
+    """
+
+    def __init__(
+        self, parts: Sequence[Readable], coefficients: Sequence[float], buffer: Tensor
+    ) -> None:
+        self._parts = parts
+        self._coefficients = coefficients
+        self._buffer = buffer
+        self.numel = parts[0].numel
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Return elements ``[start, stop)``."""
+        pieces = LazyPieces(self._parts, start, stop)
+        return combine(pieces, self._coefficients, out=self._buffer[: stop - start])
+
+
+class Call:
+    """A method applied piece by piece.
+
+    Args:
+        function: The method with its options bound; takes (base, pieces) or (pieces).
+        base: The base's tensor, if the method takes one.
+        parts: The inputs' tensors.
+        stats: Told which piece is next; None where the method asks for none.
+        shape: (methods on whole tensors) shape of the tensor.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Tensor],
+        base: Readable | None,
+        parts: Sequence[Readable],
+        stats: "NodeStats | None",
+        shape: tuple[int, ...] | None,
+    ) -> None:
+        self._function = function
+        self._base = base
+        self._parts = parts
+        self._stats = stats
+        self._shape = shape
+        self.numel = parts[0].numel
+        self._whole: Tensor | None = None
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Return elements ``[start, stop)``."""
+        if self._shape is None:
+            return self._call(start, stop)
+        if self._whole is None:
+            self._whole = self._call(0, self.numel).reshape(-1)
+        return self._whole[start:stop]
+
+    def _call(self, start: int, stop: int) -> Tensor:
+        if self._stats is not None:
+            self._stats.piece = (start, stop)
+        pieces = LazyPieces(self._parts, start, stop, self._shape)
+        if self._base is None:
+            return self._function(pieces)
+        base = self._base.read(start, stop)
+        return self._function(base if self._shape is None else base.view(self._shape), pieces)
+
+
+class Materialised:
+    """A stage's tensor computed once as a whole, because a later stage asks for its statistics.
+
+    Args:
+        tensor: The whole of it, flat and wide.
+    """
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.raw = tensor
+        self.numel = tensor.numel()
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Return elements ``[start, stop)``."""
+        return self.raw[start:stop]
+
+
+class NodeStats:
+    """What a method may ask about one tensor's inputs; see ``statistics.Stats``.
+
+    Args:
+        node: The tensor.
+        inputs: What is merged, in the order in which the method gets it.
+        parts: Their tensors.
+        base: The base's tensor, if the method takes one.
+        store: Where figures of sources are kept.
+    """
+
+    def __init__(
+        self,
+        node: Merged,
+        inputs: Sequence[Node],
+        parts: Sequence[Readable],
+        base: Readable | None,
+        store: Store,
+    ) -> None:
+        self.piece = (0, 0)
+        self.layer = node.place.layer
+        self.n_layers = node.n_layers
+        self._node = node
+        self._inputs = inputs
+        self._parts = parts
+        self._base = base
+        self._store = store
+
+    def gram(self) -> NDArray[np.float64]:
+        """Return inner products of the whole inputs, shape ``(n, n)``."""
+        return self._store.gram(self._inputs, self._parts)
+
+
+class Lowering:
+    """Builds readable tensors from planned ones; figures it needs on the way come from the store.
+
+    Args:
+        raw: Leaf → its stored values, flat.
+        store: Figures of sources.
+        buffers: Scratch memory.
+        chunk: Elements a piece.
+    """
+
+    def __init__(
+        self, raw: Callable[[Leaf], Tensor], store: Store, buffers: Buffers, chunk: int
+    ) -> None:
+        self._raw = raw
+        self._store = store
+        self._buffers = buffers
+        self._chunk = chunk
+        self._reading: list[SourcePiece] = []
+
+    def finish(self) -> None:
+        """Take down which sources' tensors were found finite since the last call."""
+        for piece in self._reading:
+            if piece.seen_whole:
+                self._store.note_finite(piece.leaf)
+        self._reading.clear()
+
+    def readable(self, node: Node, wide: torch.dtype) -> Readable:
+        """Return ``node``'s tensor, computed in ``wide`` piece by piece."""
+        if isinstance(node, Leaf):
+            raw = self._raw(node)
+            checked = self._store.is_finite(node)
+            piece = SourcePiece(node, raw, wide, self._buffer(node, wide), checked=checked)
+            self._reading.append(piece)
+            return piece
+        method = METHODS.get(node.method).value
+        base, inputs, options = self._reduce(node, method)
+        if not inputs:
+            assert base is not None
+            return self.readable(base, wide)
+        if method.coefficients is not None:
+            return self._combination(node, method, base, inputs, options, wide)
+        parts = [self._part(item, method, wide) for item in inputs]
+        base_part = None if base is None else self._part(base, method, wide)
+        stats = None
+        if method.needs:
+            stats = NodeStats(node, inputs, parts, base_part, self._store)
+            options["stats"] = stats
+        function = partial(method.function, **options)
+        shape = None if method.chunked else node.facts.shape
+        return Call(function, base_part, parts, stats, shape)
+
+    def materialise(self, node: Node, wide: torch.dtype) -> Materialised:
+        """Return ``node``'s tensor computed as a whole."""
+        readable = self.readable(node, wide)
+        whole = torch.empty(readable.numel, dtype=wide, device=self._buffers.device)
+        for start, stop in blocks(readable.numel, self._chunk):
+            whole[start:stop].copy_(readable.read(start, stop))
+        return Materialised(whole)
+
+    def _combination(
+        self,
+        node: Merged,
+        method: MergeMethod,
+        base: Node | None,
+        inputs: Sequence[Node],
+        options: dict[str, Any],
+        wide: torch.dtype,
+    ) -> Readable:
+        assert method.coefficients is not None
+        if method.needs:
+            parts = [self._part(item, method, wide) for item in inputs]
+            options["stats"] = NodeStats(node, inputs, parts, None, self._store)
+        factors = method.coefficients(**options)
+        nodes = [*([base] if base is not None else []), *inputs]
+        terms = sorted(
+            (
+                (content_key(item), factor, item)
+                for item, factor in zip(nodes, factors, strict=True)
+            ),
+            key=lambda term: term[:2],
+        )
+        terms = [term for term in terms if term[1] != 0]
+        if [term[1] for term in terms] == [1.0]:
+            return self.readable(terms[0][2], wide)
+        if not terms:  # every coefficient is 0
+            terms = [(content_key(nodes[0]), 0.0, nodes[0])]
+        parts = [self.readable(item, wide) for _, _, item in terms]
+        return Combination(parts, [factor for _, factor, _ in terms], self._buffer(node, wide))
+
+    def _reduce(
+        self, node: Merged, method: MergeMethod
+    ) -> tuple[Node | None, list[Node], dict[str, Any]]:
+        """Base, inputs and options without what contributes nothing, the inputs by content."""
+        options = dict(node.options)
+        n = len(node.inputs)
+        kept = list(range(n))
+        if node.base is not None:
+            same = [i for i in kept if self._store.is_same(node.inputs[i], node.base)]
+            if len(same) == n:
+                return node.base, [], options
+            if method.drops_zero:
+                weights = options.get("weights", (1.0,) * n)
+                kept = [i for i in kept if i not in same and weights[i] != 0]
+        if not method.ordered:
+            kept.sort(key=lambda i: (content_key(node.inputs[i]), repr(_of_input(options, i))))
+        chosen = {
+            name: [value[i] for i in kept] if isinstance(value, tuple) else value
+            for name, value in options.items()
+        }
+        return node.base, [node.inputs[i] for i in kept], chosen
+
+    def _part(self, node: Node, method: MergeMethod, wide: torch.dtype) -> Readable:
+        """The tensor of an input; a stage's is made whole where the method asks for its figures."""
+        if isinstance(node, Merged) and set(method.needs) - {"layer"}:
+            return self.materialise(node, wide)
+        return self.readable(node, wide)
+
+    def _buffer(self, node: Node, wide: torch.dtype) -> Tensor:
+        size = math.prod(node.facts.shape)
+        return self._buffers.take(min(size, self._chunk), wide)
+
+
+def content_key(node: Node) -> str:
+    """Return a text that depends only on what ``node`` contains; sums run in its order."""
+    if isinstance(node, Leaf):
+        return f"{node.content} {node.tensor}"
+    return hashlib.sha256(repr(node).encode()).hexdigest()
+
+
+def wide_dtype(node: Node) -> torch.dtype:
+    """Return what ``node`` is computed in: float64 where it is made of any, float32 otherwise."""
+    if isinstance(node, Leaf):
+        return torch.float64 if node.facts.dtype == "F64" else torch.float32
+    parts = [*node.inputs, *([node.base] if node.base is not None else [])]
+    return max((wide_dtype(part) for part in parts), key=lambda dtype: dtype.itemsize)
+
+
+def _of_input(options: Mapping[str, Any], index: int) -> list[Any]:
+    return [value[index] for value in options.values() if isinstance(value, tuple)]
