@@ -1,0 +1,78 @@
+"""The Sobol searcher: a scrambled low-discrepancy sequence, more even than random."""
+
+import warnings
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from evomerge.errors import SearchError
+from evomerge.recipes.declarations import Parameter
+from evomerge.recipes.space import SearchSpace
+from evomerge.search.asks import AskBook
+from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
+
+MAX_DIMS = 21201
+"""Dimensions for which scipy has direction numbers."""
+
+
+@searcher(
+    "sobol",
+    parameters=[
+        Parameter(
+            "population",
+            "int",
+            "Candidates per generation; powers of 2 are most even.",
+            default=16,
+            low=1,
+        )
+    ],
+    paper="doi:10.1016/0041-5553(67)90144-9",
+    multi_objective=True,
+)
+class SobolSearcher:
+    """Propose the points of one scrambled Sobol sequence, ask after ask.
+
+    Args:
+        space: What is searched, at most 21201 genes.
+        seed: Seed of the scrambling.
+        n_objectives: Any number; results aren't used.
+        starts: Genomes of generation 0.
+        population: Candidates per generation.
+
+    Raises:
+        SearchError: Too many genes.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        seed: int,
+        n_objectives: int = 1,
+        starts: Sequence[Start] = (),
+        population: int = 16,
+    ) -> None:
+        from scipy.stats import qmc
+
+        if space.n_dims > MAX_DIMS:
+            raise SearchError(
+                f"sobol takes at most {MAX_DIMS} genes, this space has {space.n_dims}. "
+                "Use the searcher random, or a coarser granularity."
+            )
+        self._book = AskBook("sobol", space, seed=seed, starts=starts)
+        self._population = population
+        self._sequence = qmc.Sobol(space.n_dims, scramble=True, seed=np.random.default_rng(seed))
+
+    def ask(self, n: int | None = None) -> list[Proposal]:
+        """Return ``n`` proposals: starts that are left, then the next points of the sequence."""
+        size = self._book.size(n, self._population)
+        starts = self._book.take_starts(size)
+        with warnings.catch_warnings():
+            # Scipy asks for powers of two; the sequence goes on at the next ask.
+            warnings.simplefilter("ignore", UserWarning)
+            points = self._sequence.random(size - len(starts)) if size > len(starts) else []
+        return self._book.propose(np.asarray(points), starts=starts)
+
+    def tell(self, evaluations: Iterable[Evaluation]) -> None:
+        """Strike the results off; they change nothing."""
+        self._book.take(evaluations)
