@@ -38,8 +38,10 @@ def print_json(document: Any) -> None:
 
 
 def print_table(table: "Table") -> None:
-    """Print ``table`` on stdout."""
-    console().print(table)
+    """Print ``table`` and an empty line on stdout."""
+    out = console()
+    out.print(table)
+    out.print()
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> "Table":
@@ -51,7 +53,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left")
+    made = Table(
+        title=Text(title, style="bold") if title else None,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        show_edge=False,
+        pad_edge=False,
+    )
     for column in columns:
         right = column.startswith(">")
         made.add_column(

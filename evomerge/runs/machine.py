@@ -74,7 +74,17 @@ def free_memory() -> int:
 
 def _processor() -> Device:
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return Device("cpu", platform.processor() or platform.machine(), total, free_memory())
+    return Device("cpu", _processor_model(), total, free_memory())
+
+
+def _processor_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:  # not Linux
+        pass
+    return platform.processor() or platform.machine()
 
 
 def _accelerators() -> list[Device]:
