@@ -1,0 +1,213 @@
+"""The folder of a run: which run it is, its resolved config, its log, and the driver's lock.
+
+``run.json`` is written last when a run starts, so a folder that has it has a run in the ledger.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy.engine import make_url
+
+from evomerge.errors import LedgerError
+from evomerge.runs.failpoints import failpoint
+
+SCHEMA_VERSION = 1
+_OURS = ("config.yaml", "driver.lock", "log.txt")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run's folder that exists.
+
+    Args:
+        path: The folder.
+        run_id: The run's id in the ledger.
+        name: The run's name.
+        ledger: URL of its ledger.
+    """
+
+    path: Path
+    run_id: str
+    name: str
+    ledger: str
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved copy of the run file."""
+        return self.path / "config.yaml"
+
+    @property
+    def log_file(self) -> Path:
+        """Where the command line writes the run's log."""
+        return self.path / "log.txt"
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Read the run folder ``path``.
+
+        Raises:
+            LedgerError: It is no run folder, or a newer version wrote it.
+        """
+        file = path / "run.json"
+        try:
+            raw = json.loads(file.read_text())
+        except OSError as error:
+            raise LedgerError(
+                f"{path} is not the folder of a run: {file.name} is missing. Give the folder that "
+                "'evomerge run' made, runs/NAME by default."
+            ) from error
+        except ValueError as error:
+            raise LedgerError(f"{file} is broken: {error}. Restore it from a copy.") from error
+        if not isinstance(raw, dict) or not isinstance(raw.get("schema_version"), int):
+            raise LedgerError(f"{file} is not what evomerge writes. Restore it from a copy.")
+        if raw["schema_version"] > SCHEMA_VERSION:
+            raise LedgerError(
+                f"{file} has schema {raw['schema_version']}, newer than this evomerge knows "
+                f"({SCHEMA_VERSION}). Use the version of evomerge that wrote it, or a newer one."
+            )
+        try:
+            ledger = _ledger_url(path, raw)
+            return cls(path=path, run_id=raw["run_id"], name=raw["name"], ledger=ledger)
+        except KeyError as error:
+            raise LedgerError(f"{file} lacks {error}. Restore it from a copy.") from error
+
+
+def check_free(path: Path) -> str | None:
+    """Return why ``path`` can't become a run folder, or None.
+
+    A folder that a killed start left behind, without ``run.json``, is free.
+    """
+    if not path.exists():
+        return None
+    if (path / "run.json").exists():
+        return (
+            f"{path} holds a run already. Choose another name or --out, or go on with it: "
+            f"evomerge resume {path}"
+        )
+    if not path.is_dir():
+        return f"{path} exists and is a file. Choose another name or --out."
+    strange = sorted(
+        item.name
+        for item in path.iterdir()
+        if item.name not in _OURS and not item.name.endswith(".partial")
+    )
+    if strange:
+        return (
+            f"{path} exists and holds other files ({', '.join(strange[:3])}). "
+            "Choose another name or --out."
+        )
+    return None
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder of a new run.
+
+    Raises:
+        LedgerError: It exists as a run or as something else, or it can't be made or written.
+    """
+    if message := check_free(path):
+        raise LedgerError(message)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+@contextlib.contextmanager
+def driver_lock(path: Path) -> Iterator[None]:
+    """Hold the run folder as its one driver; the lock goes with the process, however it ends.
+
+    Raises:
+        LedgerError: Another process drives this run, or the folder can't be written.
+    """
+    try:
+        file: IO[str] = (path / "driver.lock").open("a+")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise LedgerError(
+                f"another process (pid {holder}) drives the run in {path}. Wait for it or stop it "
+                "first; 'evomerge status' and 'front' can be used meanwhile."
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def write_run(path: Path, *, run_id: str, name: str, ledger: str, config: str) -> RunFolder:
+    """Write ``config.yaml`` and then ``run.json`` into ``path``.
+
+    Args:
+        path: The run folder.
+        run_id: The run's id in the ledger.
+        name: The run's name.
+        ledger: URL of the ledger; a relative SQLite file is relative to the working folder.
+        config: The resolved run file as YAML.
+    """
+    url = make_url(ledger)
+    file = Path(url.database or "").absolute()
+    body = {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": run_id,
+        "name": name,
+        "ledger": url.set(database=str(file)).render_as_string(),
+        # Found again when the workspace moves as a whole, or is mounted elsewhere.
+        "ledger_from_here": os.path.relpath(file, path.absolute()),
+    }
+    write_atomically(path / "config.yaml", config)
+    write_atomically(path / "run.json", json.dumps(body, indent=2) + "\n")
+    return RunFolder.open(path)
+
+
+def write_atomically(file: Path, text: str) -> None:
+    """Write ``text`` to a temporary file beside ``file``, flush it to the disk, then rename it.
+
+    Raises:
+        LedgerError: The folder can't be written or the disk is full.
+    """
+    partial = file.with_name(file.name + ".partial")
+    try:
+        with partial.open("w") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        failpoint(f"before:{file.name}")
+        partial.replace(file)
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise _unwritable(file.parent, error) from error
+    failpoint(f"after:{file.name}")
+
+
+def _ledger_url(path: Path, raw: dict[str, Any]) -> str:
+    """Return the ledger's URL; where the file has moved along with the folder, the new place."""
+    url = make_url(raw["ledger"])
+    beside = path / str(raw.get("ledger_from_here", ""))
+    if url.database and not Path(url.database).exists() and beside.is_file():
+        url = url.set(database=str(beside.resolve()))
+    return url.render_as_string()
+
+
+def _unwritable(path: Path, error: OSError) -> LedgerError:
+    reason = error.strerror or str(error)
+    return LedgerError(
+        f"run folder {path} can't be written: {reason}. Choose a folder that you may write with "
+        "--out, or free some disk space."
+    )

@@ -1,0 +1,95 @@
+"""Rebuilds a searcher from the ledger: the same asks and tells, in the stored order, checked."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evomerge.errors import LedgerError
+from evomerge.recipes.space import SearchSpace
+from evomerge.runs.rows import CandidateRow, DecisionRow
+from evomerge.search.protocol import Evaluation, Proposal, Searcher
+
+
+def replay(
+    searcher: Searcher,
+    space: SearchSpace,
+    decisions: Sequence[DecisionRow],
+    candidates: Mapping[str, CandidateRow],
+    *,
+    versions_then: Mapping[str, str],
+    versions_now: Mapping[str, str],
+) -> None:
+    """Bring a fresh ``searcher`` to where the ledger says it was.
+
+    Args:
+        searcher: Just built, with the seed, options and starts of the run.
+        space: The run's space.
+        decisions: The run's decisions in order; only asks and tells are looked at.
+        candidates: Id → stored candidate.
+        versions_then: Package versions when the run was started.
+        versions_now: Package versions now.
+
+    Raises:
+        LedgerError: The searcher proposes something else than what is stored.
+    """
+    for decision in decisions:
+        if decision.kind == "ask":
+            stored = [candidates[name] for name in decision.body["candidates"]]
+            difference = _difference(space, searcher.ask(), stored)
+            if difference:
+                raise LedgerError(
+                    f"the searcher no longer proposes what this run has stored: {difference}. "
+                    f"{_changed(versions_then, versions_now)}"
+                )
+        elif decision.kind == "tell":
+            searcher.tell(evaluations_of(decision.body["results"]))
+
+
+def evaluations_of(results: Sequence[Sequence[Any]]) -> list[Evaluation]:
+    """Return the stored results of a tell, ``[id, values or null, error]`` each, in order."""
+    return [
+        Evaluation(
+            candidate_id=name,
+            values=None if values is None else tuple(float(value) for value in values),
+            error=error,
+        )
+        for name, values, error in results
+    ]
+
+
+def _difference(
+    space: SearchSpace, proposals: Sequence[Proposal], stored: Sequence[CandidateRow]
+) -> str | None:
+    """Return how the proposals differ from the stored generation, or None."""
+    if len(proposals) != len(stored):
+        return f"{len(proposals)} candidates instead of {len(stored)}"
+    for proposal, row in zip(proposals, stored, strict=True):
+        if proposal.id != row.candidate_id:
+            return f"candidate {proposal.id} instead of {row.candidate_id}"
+        genome = space.decode(proposal.genome)
+        if genome != row.genome:
+            gene = next(name for name in genome if genome[name] != (row.genome or {}).get(name))
+            return (
+                f"candidate {row.candidate_id} with {gene} = {genome[gene]} instead of "
+                f"{(row.genome or {}).get(gene)}"
+            )
+        if proposal.origin != row.origin or proposal.parents != row.parents:
+            return f"candidate {row.candidate_id} of another origin"
+    return None
+
+
+def _changed(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Name the package versions that changed, and say what to do."""
+    changed = [
+        f"{name} was {then.get(name, 'absent')} and is {now.get(name, 'absent')}"
+        for name in sorted({*then, *now})
+        if then.get(name) != now.get(name)
+    ]
+    if not changed:
+        return (
+            "No package version changed, so a file of the searcher did. Resume with the code that "
+            "the run was started with, or start a new run."
+        )
+    return (
+        f"What changed: {'; '.join(changed)}. Install the versions that the run was started with, "
+        "or start a new run; its scores are reused."
+    )

@@ -1,0 +1,151 @@
+"""The ledger's tables: insert-only, ``run_id`` everywhere, one database a workspace.
+
+Nothing is ever updated or deleted; what a row means never changes. The order of a run's attempts
+is their ``attempt_id``, that of its decisions and events their ``sequence``.
+"""
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+REVISION = "0001"
+"""Schema that this code reads and writes: the newest migration."""
+
+KNOWN_REVISIONS = ("0001",)
+"""Every migration, oldest first."""
+
+METADATA = MetaData()
+
+run = Table(
+    "run",
+    METADATA,
+    Column("run_id", String(32), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("started_s", Float, nullable=False),
+    Column("config", JSON, nullable=False),
+    Column("sources", JSON, nullable=False),  # name -> path, sha256, revision …
+    Column("tasks", JSON, nullable=False),  # name -> fingerprint, metrics, split sizes
+    Column("space", JSON, nullable=False),
+    Column("starts", JSON, nullable=False),  # [[label, genome], …] of generation 0
+    Column("versions", JSON, nullable=False),  # package -> version
+    Column("plugins", JSON, nullable=False),  # [[path, sha256], …]
+    Column("reuse", Boolean, nullable=False),
+)
+
+recipe = Table(
+    "recipe",
+    METADATA,
+    Column("run_id", String(32), primary_key=True),  # names and paths belong to a run, not the hash
+    Column("recipe_hash", String(64), primary_key=True),
+    Column("body", Text, nullable=False),  # canonical JSON
+)
+
+candidate = Table(
+    "candidate",
+    METADATA,
+    Column("run_id", String(32), primary_key=True),
+    Column("candidate_id", String(80), primary_key=True),  # ASK-INDEX, or ref-NAME
+    Column("ask", Integer, nullable=False),  # -1 for a reference
+    Column("place", Integer, nullable=False),  # index within its ask
+    Column("kind", String(16), nullable=False),  # search, reference
+    Column("origin", String(255), nullable=False),
+    Column("parents", JSON, nullable=False),
+    Column("genome", JSON),
+    Column("recipe_hash", String(64), nullable=False),
+)
+
+attempt = Table(
+    "attempt",
+    METADATA,
+    Column("attempt_id", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", String(32), nullable=False),
+    Column("candidate_id", String(80), nullable=False),
+    Column("split", String(16), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("status", String(8), nullable=False),  # done, failed
+    Column("failure_kind", String(16)),
+    Column("failure_message", Text),
+    Column("failure_detail", Text),
+    Column("merge_s", Float, nullable=False),
+    Column("score_s", Float, nullable=False),
+    Column("worker", String(255), nullable=False),
+    Column("numeric_class", String(255), nullable=False),
+    Column("reused", Boolean, nullable=False),  # every block came from the cache
+    Column("notes", JSON, nullable=False),
+    Column("finished_s", Float, nullable=False),
+    UniqueConstraint("run_id", "candidate_id", "split", "number", name="one_row_an_attempt"),
+)
+
+score_block = Table(
+    "score_block",
+    METADATA,
+    Column("run_id", String(32), primary_key=True),
+    Column("candidate_id", String(80), primary_key=True),
+    Column("task", String(255), primary_key=True),
+    Column("split", String(16), primary_key=True),
+    Column("metric", String(255), primary_key=True),
+    Column("block", Integer, primary_key=True),
+    Column("n", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),  # zlib of little-endian float64, (n, width)
+    Column("cache_key", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("reused", Boolean, nullable=False),
+    Index("score_block_by_cache_key", "cache_key"),
+)
+
+answer_block = Table(
+    "answer_block",
+    METADATA,
+    Column("run_id", String(32), primary_key=True),
+    Column("candidate_id", String(80), primary_key=True),
+    Column("task", String(255), primary_key=True),
+    Column("split", String(16), primary_key=True),
+    Column("block", Integer, primary_key=True),
+    Column("data", LargeBinary, nullable=False),  # zlib of a JSON list
+)
+
+estimate = Table(
+    "estimate",
+    METADATA,
+    Column("run_id", String(32), primary_key=True),
+    Column("candidate_id", String(80), primary_key=True),
+    Column("split", String(16), primary_key=True),
+    Column("task", String(255), primary_key=True),
+    Column("metric", String(255), primary_key=True),
+    Column("n", Integer, nullable=False),
+    Column("value", Float, nullable=False),
+    Column("low", Float, nullable=False),
+    Column("high", Float, nullable=False),
+)
+
+decision = Table(
+    "decision",
+    METADATA,
+    Column("run_id", String(32), primary_key=True),
+    Column("sequence", Integer, primary_key=True),
+    Column("kind", String(16), nullable=False),  # ask, tell, extend, final, open_test, stop
+    Column("body", JSON, nullable=False),
+    Column("made_s", Float, nullable=False),
+)
+
+event = Table(
+    "event",
+    METADATA,
+    Column("run_id", String(32), primary_key=True),
+    Column("sequence", Integer, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("at_s", Float, nullable=False),
+)

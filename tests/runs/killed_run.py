@@ -1,0 +1,90 @@
+"""Kills a run at seeded failpoints and resumes it; prints how many points differ from no kill at all.
+
+A program of its own, so that the processes it forks and kills hold nothing but a run.
+Usage: python killed_run.py FOLDER N_POINTS SEED
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import alembic.command  # noqa: F401  imported once here instead of in every forked process
+import numpy as np
+
+from evomerge.runs.failpoints import VARIABLE, passed
+from tests.runs.fakes import BINARY, FakeRun, picture
+
+
+def main(folder: Path, n_points: int, seed: int) -> dict[str, object]:
+    whole = _fresh(folder / "whole")
+    passed_names = folder / "points.json"
+    os.environ[VARIABLE] = "count"
+
+    def count() -> None:
+        _drive(whole)
+        passed_names.write_text(json.dumps(passed()))
+
+    assert _in_child(count) == 0
+    names = json.loads(passed_names.read_text())
+    expected = picture(whole.records())
+    rng = np.random.default_rng(seed)
+    points = sorted(rng.choice(len(names), size=min(n_points, len(names)), replace=False) + 1)
+    different, survived, counted_twice = [], [], []
+    for point in points:
+        run = _fresh(folder / f"point{point}")
+        os.environ[VARIABLE] = str(point)
+        if _in_child(lambda run=run: _drive(run)) != -signal.SIGKILL:
+            survived.append(int(point))
+        os.environ.pop(VARIABLE)
+        assert _in_child(lambda run=run: _drive(run)) == 0
+        found = picture(run.records())
+        if found != expected:
+            different.append((int(point), names[point - 1]))
+        keys = [attempt[:2] for attempt in found["attempts"]]
+        if len(keys) != len(set(keys)):
+            counted_twice.append(int(point))
+    kinds = sorted({names[point - 1] for point in points})
+    return {
+        "points": len(points),
+        "of": len(names),
+        "kinds": kinds,
+        "different": different,
+        "survived": survived,
+        "counted_twice": counted_twice,
+    }
+
+
+def _fresh(folder: Path) -> FakeRun:
+    folder.mkdir(parents=True)
+    return FakeRun(folder, budget=8, finalists=2, evaluators=BINARY)
+
+
+def _drive(run: FakeRun) -> None:
+    """Go on with the run; start it if a kill came before it was stored."""
+    try:
+        started = run.resume()
+    except Exception:  # noqa: BLE001  no ledger yet, or no run in it
+        started = run.start()
+    for _ in started.drive():
+        pass
+
+
+def _in_child(work: Callable[[], None]) -> int:
+    """Run ``work`` in a forked process; return its exit code, or minus the signal that ended it."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))
