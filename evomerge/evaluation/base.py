@@ -154,4 +154,4 @@ class SplitTask:
 
 def _is_path(key: str) -> bool:
     """Return whether a setting only says where data is; its content is hashed instead."""
-    return key in ("data", "fewshot_data", "reference")
+    return key in ("data", "fewshot_data", "reference", "include_path")

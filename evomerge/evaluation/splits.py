@@ -38,7 +38,7 @@ def split_sizes(sizes: Mapping[str, Any], n: int, name: str) -> dict[str, int]:
             f"evaluator {name!r}: splits names {', '.join(map(str, sizes)) or 'nothing'}; expected "
             f"search, validation and test. Mend splits.{wrong[0]}."
         )
-    counts = {split: _count(sizes[split], n, f"{name!r}: splits.{split}") for split in SPLITS}
+    counts = _counts(sizes, n, name)
     total = sum(counts.values())
     if total > n:
         wanted = " + ".join(f"{split} {counts[split]}" for split in SPLITS)
@@ -55,15 +55,24 @@ def split_sizes(sizes: Mapping[str, Any], n: int, name: str) -> dict[str, int]:
     return counts
 
 
-def _count(size: Any, n: int, key: str) -> int:
-    """Return a count from a count or a fraction; thirds and the like add up to at most ``n``."""
-    if isinstance(size, int) and not isinstance(size, bool) and size >= 0:
-        return size
-    if isinstance(size, float) and 0 <= size <= 1:
-        return int(size * n + 1e-9)
-    raise EvaluationError(
-        f"evaluator {key} is {size!r}; expected a number of examples or a fraction from 0.0 to 1.0."
-    )
+def _counts(sizes: Mapping[str, Any], n: int, name: str) -> dict[str, int]:
+    """Return counts from counts and fractions; fractions that add up to 1 use every example."""
+    counts = {}
+    before = 0.0
+    for split in SPLITS:
+        size = sizes[split]
+        if isinstance(size, int) and not isinstance(size, bool) and size >= 0:
+            counts[split] = size
+        elif isinstance(size, float) and 0 <= size <= 1:
+            after = before + size
+            counts[split] = int(after * n + 0.5) - int(before * n + 0.5)
+            before = after
+        else:
+            raise EvaluationError(
+                f"evaluator {name!r}: splits.{split} is {size!r}; expected a number of examples or "
+                "a fraction from 0.0 to 1.0."
+            )
+    return counts
 
 
 def order_examples(
