@@ -1,5 +1,6 @@
 """Bookkeeping that every searcher needs: ids, starts, what waits for a result, random states."""
 
+import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -122,7 +123,7 @@ class AskBook:
         for evaluation in evaluations:
             ask, index, genome = self._waiting.pop(evaluation.candidate_id)
             values = evaluation.values
-            if values is not None and not np.isfinite(values).all():
+            if values is not None and not all(map(math.isfinite, values)):
                 values = None
             told.append(Told(ask, index, genome, values))
         return told

@@ -8,7 +8,8 @@ merges lie close to better ones, and a bad start costs no more than a bad ``x0``
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -119,6 +120,7 @@ class CmaEsSearcher:
         self._with_starts = bool(starts)
         self._mean = self._x0
         self._es: Any = None
+        self._rng = np.random.default_rng(seed)
         self._epoch = 0
         self._batches: dict[int, _Batch] = {}
         self._ready: list[tuple[Array, float | None]] = []
@@ -133,8 +135,7 @@ class CmaEsSearcher:
         space = self._book.space
         if self._with_starts and (self._book.n_starts or self._best is None):
             return self._ask_around_start(n)
-        with seeded_globals(self._book.seed, self._book.asked, 0), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with self._seeded(0):
             if self._es is None:
                 self._es = self._strategy(self._mean, self._population, self._sigma)
             elif self._es.stop() and self._restarts != "none":
@@ -202,8 +203,7 @@ class CmaEsSearcher:
         keep = _thin(f, self._es.popsize)
         check = [i for i, k in enumerate(keep) if foreign[k]]
         self._spent[self._regime] += len(own)
-        with seeded_globals(self._book.seed, self._book.asked, 1), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with self._seeded(1):
             self._es.tell(
                 [samples[k] for k in keep], [float(f[k]) for k in keep], check_points=check or None
             )
@@ -222,12 +222,24 @@ class CmaEsSearcher:
             "CMA_diagonal": self._diagonal,
             "CMA_active": self._active,
             "integer_variables": [int(i) for i in self._integers],
-            "seed": math.nan,  # the global state is seeded before each call
+            "seed": math.nan,  # seeded before each call instead
+            "randn": lambda *shape: self._rng.standard_normal(shape),
             "tolx": 1e-6,  # finer than the grid
             "tolflatfitness": 5,
             "verbose": -9,
         }
         return cma.CMAEvolutionStrategy(inside * self._width - half, sigma, options)
+
+    @contextmanager
+    def _seeded(self, part: int) -> Iterator[None]:
+        """Seed what pycma draws from: our generator; with integers the global one too."""
+        seed = (self._book.seed, self._book.asked, part)
+        self._rng = np.random.default_rng(seed)
+        # Saving the global state costs as much as a small generation.
+        drawn = seeded_globals(*seed) if len(self._integers) else nullcontext()
+        with drawn, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
 
     def _to_cube(self, sample: Array) -> Array:
         shifted = sample.copy()

@@ -34,13 +34,12 @@ STARTS = [
     Start("default", SPACE.snap(np.array([0.9, 0.1, 0.5, 0.5, 1.0, 0.5]))),
 ]
 VARIANTS = [
-    *((name, {}) for name in SEARCHERS.names()),
+    *((name, {"population": 5}) for name in SEARCHERS.names()),
     ("cma_es", {"restarts": "bipop", "separable": "on", "active": False}),
     ("optuna", {"sampler": "NSGAIISampler", "population": 6}),
     ("optuna", {"sampler": "NSGAIIISampler", "population": 6}),
-    ("optuna", {"sampler": "QMCSampler"}),
-    ("optuna", {"sampler": "RandomSampler"}),
-    ("optuna", {"sampler": "TPESampler", "window": 50}),
+    ("optuna", {"sampler": "QMCSampler", "population": 5}),
+    ("optuna", {"sampler": "RandomSampler", "population": 5}),
 ]
 every_searcher = pytest.mark.parametrize(
     ("name", "options"),
