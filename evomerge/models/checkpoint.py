@@ -180,7 +180,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files of ``folder`` that make up the model, in the index's order.
+    """Return the safetensors files of ``folder`` that make up the model, sorted by name.
 
     Raises:
         ModelError: There are none (and what there is instead), or the index is broken.
@@ -201,12 +201,12 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def shard_names(folder: Path) -> list[str]:
-    """Return the shards that the index in ``folder`` names, in its order; they may be missing.
+    """Return the shards that the index in ``folder`` names, sorted; they may be missing.
 
     Raises:
         ModelError: The index is missing or broken.
     """
-    return list(dict.fromkeys(_weight_map(folder).values()))
+    return sorted(set(_weight_map(folder).values()))
 
 
 def _places(folder: Path, files: list[Path]) -> dict[str, tuple[Path, Entry]]:

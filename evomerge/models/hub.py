@@ -4,6 +4,7 @@ A hub id is pinned to a commit. What is in the cache in full is used without ask
 revision is a commit, when offline, and when the hub can't be reached.
 """
 
+import errno
 import glob
 import logging
 import os
@@ -33,6 +34,7 @@ _SMALL = (
     "*.jinja",
 )
 _TIMEOUT_S = 10.0
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,9 @@ def _from_hub(path: str, revision: str | None) -> Located:
         about = HfApi(endpoint=_endpoint()).model_info(path, revision=revision, timeout=_TIMEOUT_S)
         commit = str(about.sha)
         names = [sibling.rfilename for sibling in about.siblings or ()]
-        return _download(path, commit, names)
+        located = _download(path, commit, names)
+        _remember(path, revision)
+        return located
     except (OSError, ValueError, hub_errors.HTTPError) as error:
         refusal = _refusal(path, revision, error)
         if refusal is not None:
@@ -190,6 +194,8 @@ def _from_hub(path: str, revision: str | None) -> Located:
 
 
 def _download(path: str, commit: str, names: list[str]) -> Located:
+    if "config.json" not in names:
+        raise _no_model(path, names)
     wanted = [name for name in names if _is_small(name)]
     if SINGLE in names:
         wanted.append(SINGLE)
@@ -197,9 +203,22 @@ def _download(path: str, commit: str, names: list[str]) -> Located:
         folder = _snapshot(path, commit, wanted)
         wanted += shard_names(folder)
     else:
-        raise _no_safetensors(path, names)
+        raise _no_model(path, names)
     keep("hub", f"{path}@{commit}", wanted)
     return Located(_snapshot(path, commit, wanted), commit)
+
+
+def _remember(path: str, revision: str | None) -> None:
+    """Let the hub's cache note which commit a branch stands for, so that it's found offline."""
+    from huggingface_hub import constants, hf_hub_download
+
+    hf_hub_download(
+        path,
+        "config.json",
+        revision=revision,
+        endpoint=_endpoint(),
+        cache_dir=constants.HF_HUB_CACHE,
+    )
 
 
 def _snapshot(path: str, commit: str, names: Iterable[str]) -> Path:
@@ -223,7 +242,8 @@ def _is_small(name: str) -> bool:
     )
 
 
-def _no_safetensors(path: str, names: list[str]) -> ModelError:
+def _no_model(path: str, names: list[str]) -> ModelError:
+    """Say what a repository holds instead of a safetensors model."""
     if "adapter_config.json" in names:
         return ModelError(
             f"{path} is an adapter, not a whole model. Merge it into its base first "
@@ -237,7 +257,9 @@ def _no_safetensors(path: str, names: list[str]) -> ModelError:
             "refs/pr/N by the safetensors bot), or convert it once where you trust it: "
             "AutoModelForCausalLM.from_pretrained(ID).save_pretrained(FOLDER)."
         )
-    return ModelError(f"{path} has no {SINGLE} or {INDEX}. Choose a model with safetensors.")
+    return ModelError(
+        f"{path} lacks config.json or {SINGLE} (or {INDEX}). Choose a model for transformers."
+    )
 
 
 def _refusal(path: str, revision: str | None, error: Exception) -> ModelError | None:
@@ -258,7 +280,7 @@ def _refusal(path: str, revision: str | None, error: Exception) -> ModelError | 
         )
     if isinstance(error, errors.HFValidationError):
         return ModelError(f"{path!r} is neither a folder here nor a hub id: {_one_line(error)}.")
-    if isinstance(error, OSError) and error.errno is not None:
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
         return ModelError(f"{path} can't be stored: {error.strerror}. Check disk and permissions.")
     return None
 

@@ -53,13 +53,13 @@ def licence_of(folder: Path) -> str | None:
     if stated:
         return str(stated).strip().lower()
     for name in _FILES:
-        if text := _text(folder / name):
+        if text := _text(folder / name).strip():
             plain = " ".join(text.lower().replace(",", " ").split())
             head = plain[:3000]
             known = next(
                 (licence for words, licence in _TEXTS if words.replace(",", "") in head), ""
             )
-            return known or text.strip().splitlines()[0].strip()[:80].lower() or None
+            return known or text.splitlines()[0].strip()[:80].lower()
     return None
 
 
