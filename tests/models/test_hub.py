@@ -1,3 +1,4 @@
+import errno
 import logging
 import shutil
 import subprocess
@@ -228,3 +229,12 @@ def test_the_environment_alone_is_enough(hub: StandIn, model: str, tmp_path: Pat
     )
     assert done.stdout.strip() == COMMIT
     assert (tmp_path / "own").is_dir()
+
+
+def test_a_full_disk_is_told(hub: StandIn, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **options: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", full)
+    with pytest.raises(ModelError, match="o/model can't be stored: No space left on device"):
+        locate(model)
