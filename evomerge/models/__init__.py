@@ -1,7 +1,7 @@
 """Sources: what lies on disk or on the hub, turned into tensors, layers, roles and hashes.
 
-Names here need no torch. ``models.resident``, ``models.writer``, ``models.finite`` and ``models.demo``
-do, and are imported by their own path.
+Names here need no torch. ``resident``, ``writer``, ``finite`` and ``demo`` do, and are imported by
+their own path.
 """
 
 from evomerge.models.architecture import ROLES, TensorFacts

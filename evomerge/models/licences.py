@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 _TEXTS = (
     ("apache license version 2.0", "apache-2.0"),
     ("gnu affero general public license version 3", "agpl-3.0"),
@@ -107,6 +105,8 @@ def conflicts(licences: Mapping[str, str | None]) -> list[str]:
 
 
 def _front_matter(path: Path) -> dict[str, Any]:
+    import yaml
+
     text = _text(path)
     match = re.match(r"\ufeff?---\s*\n(.*?)\n---\s*(\n|$)", text, flags=re.DOTALL)
     if not match:
