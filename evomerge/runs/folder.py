@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from evomerge.errors import LedgerError
 from evomerge.runs.failpoints import failpoint
 
 SCHEMA_VERSION = 1
+_TRIES, _PAUSE_S = 10, 0.02
 _OURS = ("config.yaml", "driver.lock", "log.txt")
 
 
@@ -131,19 +133,29 @@ def driver_lock(path: Path) -> Iterator[None]:
     except OSError as error:
         raise _unwritable(path, error) from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _lock(file):
             file.seek(0)
             holder = file.read().strip() or "unknown"
             raise LedgerError(
                 f"another process (pid {holder}) drives the run in {path}. Wait for it or stop it "
                 "first; 'evomerge status' and 'front' can be used meanwhile."
-            ) from None
+            )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def is_driven(path: Path) -> bool:
+    """Say if a process drives the run in ``path`` just now."""
+    try:
+        with (path / "driver.lock").open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def write_run(path: Path, *, run_id: str, name: str, ledger: str, config: str) -> RunFolder:
@@ -194,6 +206,18 @@ def write_atomically(file: Path, text: str) -> None:
         partial.unlink(missing_ok=True)
         raise _unwritable(file.parent, error) from error
     failpoint(f"after:{file.name}")
+
+
+def _lock(file: IO[str]) -> bool:
+    """Try to take the lock; ``is_driven`` of another process may hold it for an instant."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(_PAUSE_S)
+        else:
+            return True
+    return False
 
 
 def _ledger_url(path: Path, raw: dict[str, Any]) -> str:

@@ -7,14 +7,10 @@ the same ones.
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from evomerge.errors import LedgerError, RunFailedError
-from evomerge.evaluation.protocol import Evaluator
-from evomerge.execution.protocol import Executor
-from evomerge.recipes.space import SearchSpace
 from evomerge.runs.events import (
     Asked,
     CandidateDone,
@@ -26,7 +22,7 @@ from evomerge.runs.events import (
     Started,
     Stopped,
 )
-from evomerge.runs.objectives import Objectives
+from evomerge.runs.plan import Plan, needed_numbers
 from evomerge.runs.ranking import choose_finalists, final_order
 from evomerge.runs.records import RunRecords
 from evomerge.runs.replay import evaluations_of, replay
@@ -35,46 +31,10 @@ from evomerge.runs.scoring import Pending, Scored, Scorer
 from evomerge.runs.state import SEARCH, VALIDATION, SearchState
 from evomerge.runs.versions import versions_now
 from evomerge.runs.writer import RunWriter
-from evomerge.search.protocol import Searcher
 
 logger = logging.getLogger(__name__)
 
 E = TypeVar("E", bound=Event)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that a run needs besides its records.
-
-    Args:
-        space: The search space.
-        searcher: Freshly built; the run brings it to where the ledger says it was.
-        executor: Where candidates are evaluated; the run starts and closes it.
-        evaluators: Task → evaluator.
-        objectives: What is optimised.
-        budget: Candidates, as the run file says.
-        finalists: Candidates to re-score on the validation split.
-        identical_failures: Equal failures in a row that stop the run.
-        dtype: Element type of merged weights; None keeps the base's.
-        numeric_class: Device, library versions and threads.
-        reuse: Take scores of other runs from the ledger.
-        workers: Workers of the executor.
-        versions: Package versions; None reads the installed ones.
-    """
-
-    space: SearchSpace
-    searcher: Searcher
-    executor: Executor
-    evaluators: Mapping[str, Evaluator]
-    objectives: Objectives
-    budget: int
-    finalists: int
-    identical_failures: int
-    dtype: str | None
-    numeric_class: str
-    reuse: bool
-    workers: int = 1
-    versions: Mapping[str, str] | None = None
 
 
 class Run:
@@ -99,6 +59,7 @@ class Run:
             plan.evaluators,
             dtype=plan.dtype,
             numeric_class=plan.numeric_class,
+            needed=needed_numbers(plan.objectives, plan.evaluators),
             reuse=plan.reuse,
             in_flight=1 if plan.workers == 1 else 2 * plan.workers,
         )
@@ -302,22 +263,28 @@ class Run:
         state = self._state
         if len(state.streak) < self.plan.identical_failures:
             return
-        n, (candidate_id, split) = len(state.streak), state.streak[-1]
+        candidate_id, split = state.streak[-1]
         message = state.failures[split][candidate_id].message
-        retry = state.to_retry()
-        self._writer.decide(
-            "stop",
-            {
-                "reason": "identical_failures",
-                "after_attempts": state.attempts.total(),
-                "retry": [list(item) for item in retry],
-            },
+        raise self._failed(
+            "identical_failures",
+            f"{len(state.streak)} candidates in a row failed alike: {message}",
+            "Mend the cause, then go on with 'evomerge resume'; these candidates are tried again.",
+            retry=state.to_retry(),
         )
-        state.forgive(retry)
-        raise RunFailedError(
-            f"{n} candidates in a row failed alike: {message}. Mend the cause, then go on with "
-            "'evomerge resume'; these candidates are tried again."
-        )
+
+    def _failed(
+        self, reason: str, message: str, mend: str, *, retry: Sequence[tuple[str, str]]
+    ) -> RunFailedError:
+        """Store that the run stops and which attempts a resume repeats; return what to raise."""
+        body = {
+            "reason": reason,
+            "message": message,
+            "after_attempts": self._state.attempts.total(),
+            "retry": [list(item) for item in retry],
+        }
+        self._writer.decide("stop", body)
+        self._state.forgive(retry)
+        return RunFailedError(f"{message.rstrip('.')}. {mend}")
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -327,10 +294,13 @@ class Run:
         objectives = self.plan.objectives
         search = {n: objectives.utilities(e) for n, e in state.scored(SEARCH).items()}
         if not search:
-            raise RunFailedError(
+            raise self._failed(
+                "no_scores",
                 f"all {state.progress.evaluated} candidates failed; the last one: "
-                f"{self._last_failure()}. Mend the cause, then extend the run with "
-                "'evomerge resume RUN --set search.budget=N', or start a new one."
+                f"{self._last_failure(SEARCH)}",
+                "Mend the cause and start a new run, or give this one more candidates with "
+                "'evomerge resume RUN --set search.budget=N'.",
+                retry=(),
             )
         hashes = {name: row.recipe_hash for name, row in state.candidates.items()}
         finalists = choose_finalists(search, hashes, self.plan.finalists)
@@ -346,10 +316,12 @@ class Run:
         validated = state.scored(VALIDATION)
         scores = {n: objectives.utilities(validated[n]) for n in finalists if n in validated}
         if not scores:
-            raise RunFailedError(
+            raise self._failed(
+                "no_scores",
                 f"all {len(finalists)} finalists failed on the validation split; the last one: "
-                f"{self._last_failure(VALIDATION)}. Mend the cause, then go on with "
-                "'evomerge resume'."
+                f"{self._last_failure(VALIDATION)}",
+                "Mend the cause, then go on with 'evomerge resume'; they are tried again.",
+                retry=[(name, VALIDATION) for name in finalists],
             )
         order = final_order(scores, search)
         body = {
@@ -362,7 +334,7 @@ class Run:
         self._writer.decide("final", body)
         state.final = body
 
-    def _last_failure(self, split: str = SEARCH) -> str:
+    def _last_failure(self, split: str) -> str:
         failures = list(self._state.failures[split].values())
         return failures[-1].message if failures else "unknown"
 

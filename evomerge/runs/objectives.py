@@ -68,6 +68,11 @@ class Objectives:
         """The tasks that any objective needs, each once, in order."""
         return tuple(dict.fromkeys(task for item in self.all for task, _ in item.parts))
 
+    @property
+    def parts(self) -> frozenset[tuple[str, str]]:
+        """Every (task, metric) that any objective needs."""
+        return frozenset(part for item in self.all for part in item.parts)
+
     def estimates(self, estimates: Estimates) -> dict[str, Estimate]:
         """Return objective → raw value with interval."""
         return {item.name: item.estimate(estimates) for item in self.all}

@@ -6,7 +6,7 @@ tells of it.
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from evomerge.runs.cache import find_blocks
 from evomerge.runs.events import Event
 from evomerge.runs.records import Estimates
 from evomerge.runs.rows import AttemptRecord, Block
+from evomerge.runs.state import SEARCH
 from evomerge.runs.writer import RunWriter
 
 
@@ -77,6 +78,7 @@ class Scorer:
         evaluators: Task → evaluator.
         dtype: Element type of merged weights, as part of the cache key.
         numeric_class: Device, versions and threads, as part of the cache key.
+        needed: (task, metric) that a candidate must have; without one it has failed.
         reuse: Take scores of other runs; those of this run are always taken.
         in_flight: Jobs that are with the executor at a time.
     """
@@ -89,6 +91,7 @@ class Scorer:
         *,
         dtype: str | None,
         numeric_class: str,
+        needed: Collection[tuple[str, str]],
         reuse: bool,
         in_flight: int = 1,
     ) -> None:
@@ -97,6 +100,7 @@ class Scorer:
         self._evaluators = evaluators
         self._dtype = dtype or "base"
         self._numeric_class = numeric_class
+        self._needed = frozenset(needed)
         self._scope = None if reuse else writer.run_id
         self._in_flight = in_flight
         self._fingerprints = {name: item.fingerprint() for name, item in evaluators.items()}
@@ -237,33 +241,34 @@ class Scorer:
         return None
 
     def _estimates(self, blocks: Sequence[Block]) -> tuple[Estimates, Failure | None]:
-        """Return the tasks' numbers with intervals, or why there are none."""
+        """Return the tasks' numbers with intervals, or why a needed one can't be had.
+
+        On the search split only the needed ones: some intervals cost as much as a small model.
+        """
         found: dict[tuple[str, str], Estimate] = {}
         for task in dict.fromkeys(block.ref.task for block in blocks):
-            evaluator = self._evaluators[task]
-            for metric in evaluator.metrics:
-                values = np.concatenate(
-                    [block.values[metric.name] for block in blocks if block.ref.task == task]
-                )
-                failure = _not_finite(task, metric.name, values)
-                if failure is None:
-                    try:
-                        found[task, metric.name] = estimate_task(evaluator, metric.name, values)
-                    except Exception as error:  # noqa: BLE001  aggregates may be a plug-in's code
-                        failure = Failure(
-                            "exception",
-                            f"task {task!r}: {metric.name} can't be aggregated: "
-                            f"{type(error).__name__}: {error}",
-                        )
-                    else:
-                        value = np.array(found[task, metric.name].value)
-                        failure = _not_finite(task, metric.name, value)
-                if failure is not None:
-                    return {}, failure
+            mine = [block for block in blocks if block.ref.task == task]
+            for metric in self._evaluators[task].metrics:
+                needed = (task, metric.name) in self._needed
+                if not needed and mine[0].ref.split == SEARCH:
+                    continue
+                estimate = self._estimate(task, metric.name, mine)
+                if isinstance(estimate, Estimate):
+                    found[task, metric.name] = estimate
+                elif needed:
+                    return {}, estimate
         return found, None
 
-
-def _not_finite(task: str, metric: str, values: NDArray[np.float64]) -> Failure | None:
-    if np.isfinite(values).all():
-        return None
-    return Failure("nan", f"task {task!r} gave a {metric} that is not finite")
+    def _estimate(self, task: str, metric: str, blocks: Sequence[Block]) -> Estimate | Failure:
+        """Return a task's number with its interval, or why there is none."""
+        values = np.concatenate([block.values[metric] for block in blocks])
+        not_finite = Failure("nan", f"task {task!r} gave a {metric} that is not finite")
+        if not np.isfinite(values).all():
+            return not_finite
+        try:
+            estimate = estimate_task(self._evaluators[task], metric, values)
+        except Exception as error:  # noqa: BLE001  aggregates may be a plug-in's code
+            reason = f"{type(error).__name__}: {error}"
+            return Failure("exception", f"task {task!r}: {metric} can't be aggregated: {reason}")
+        bounds = (estimate.value, estimate.low, estimate.high)
+        return estimate if all(math.isfinite(bound) for bound in bounds) else not_finite

@@ -15,8 +15,9 @@ from evomerge.execution.protocol import BlockScores, Failure, Job, Outcome
 from evomerge.recipes.recipe import Recipe, Source, Stage, StageInput
 from evomerge.recipes.space import Gene, Genome, SearchSpace
 from evomerge.runs.ledger import Ledger
-from evomerge.runs.loop import Plan, Run
+from evomerge.runs.loop import Run
 from evomerge.runs.objectives import Objectives
+from evomerge.runs.plan import Plan
 from evomerge.runs.records import RunRecords
 from evomerge.runs.rows import RunRow
 from evomerge.runs.writer import RunWriter
@@ -191,7 +192,6 @@ class FakeRun:
             executor=InprocessExecutor(lambda: self.worker),
             evaluators=self.evaluators,
             objectives=Objectives.from_plain(self.objectives, facts_of(self.evaluators)),
-            budget=self.budget,
             finalists=self.finalists,
             identical_failures=self.identical_failures,
             dtype=None,

@@ -1,4 +1,4 @@
-"""Kills a run at seeded failpoints and resumes it; prints how many points differ from no kill at all.
+"""Kills a run at seeded failpoints and resumes it; prints which points made a difference.
 
 A program of its own, so that the processes it forks and kills hold nothing but a run.
 Usage: python killed_run.py FOLDER N_POINTS SEED

@@ -1,0 +1,144 @@
+"""Evaluators, objectives and the searcher of a run file, each mistake in it collected."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evomerge.config.run import RunConfig
+from evomerge.errors import EvomergeError, Problem
+from evomerge.evaluation.objectives import check_direction, parse_term
+from evomerge.evaluation.protocol import EVALUATORS, SPLITS, Evaluator
+from evomerge.execution.worker import EvaluatorSpec
+from evomerge.recipes.space import Genome, SearchSpace
+from evomerge.runs.objectives import Objectives
+from evomerge.search.protocol import SEARCHERS, Searcher, Start
+
+
+def facts_of(evaluators: Mapping[str, Evaluator]) -> dict[str, dict[str, Any]]:
+    """Return what the ledger keeps of each task, so that no evaluator is needed to read it."""
+    return {
+        name: {
+            "fingerprint": item.fingerprint(),
+            "primary": item.primary,
+            "block_size": item.block_size,
+            "metrics": [vars(metric) for metric in item.metrics],
+            "n": {split: item.n_examples(split) for split in SPLITS},
+        }
+        for name, item in evaluators.items()
+    }
+
+
+def evaluator_specs(config: RunConfig) -> tuple[EvaluatorSpec, ...]:
+    """Return what the run file's evaluators are built from."""
+    return tuple(
+        EvaluatorSpec(name, item.type, config.search.seed, dict(item.model_extra or {}))
+        for name, item in config.evaluators.items()
+    )
+
+
+def build_evaluators(
+    specs: Sequence[EvaluatorSpec], problems: list[Problem]
+) -> dict[str, Evaluator]:
+    """Build all evaluators; a mistake in one is added to ``problems`` and it is left out."""
+    built: dict[str, Evaluator] = {}
+    for spec in specs:
+        key = f"evaluators.{spec.name}"
+        try:
+            declaration = EVALUATORS.get(spec.type).declaration
+        except EvomergeError as error:
+            problems.append(Problem(f"{key}.type", str(error)))
+            continue
+        if wrong := declaration.check_options(spec.options, key):
+            problems += wrong
+            continue
+        try:
+            evaluator = spec.build()
+            for split in SPLITS:
+                if evaluator.n_examples(split) < 1:
+                    message = f"split {split!r} has no examples. Give it some, or more data."
+                    problems.append(Problem(f"{key}.splits.{split}", message))
+        except EvomergeError as error:
+            problems += [Problem(key, line) for line in str(error).splitlines() if line]
+            continue
+        built[spec.name] = evaluator
+    return built
+
+
+def build_objectives(
+    config: RunConfig,
+    evaluators: Mapping[str, Evaluator],
+    problems: list[Problem],
+    warnings: list[str],
+) -> Objectives | None:
+    """Check what objectives are made of; names of evaluators that couldn't be built are fine."""
+    for name, item in config.objectives.items():
+        terms = []
+        for index, entry in enumerate(item.sources):
+            broken = set(config.evaluators) - set(evaluators)
+            if any(entry == other or entry.startswith(f"{other}.") for other in broken):
+                continue
+            try:
+                terms.append(parse_term(entry, evaluators))
+            except EvomergeError as error:
+                problems.append(Problem(f"objectives.{name}.from[{index}]", str(error)))
+        if warning := check_direction(item.direction, terms, evaluators):
+            warnings.append(f"objectives.{name}: {warning}")
+    if problems:
+        return None
+    plain = {name: item.model_dump(by_alias=True) for name, item in config.objectives.items()}
+    objectives = Objectives.from_plain(plain, facts_of(evaluators))
+    for name in evaluators:
+        if name not in objectives.tasks:
+            warnings.append(f"evaluators.{name}: no objective uses it; only the report scores it.")
+    return objectives
+
+
+def check_searcher(
+    config: RunConfig,
+    space: SearchSpace | None,
+    starts: Sequence[tuple[str, Genome]],
+    problems: list[Problem],
+) -> None:
+    """Check the searcher's name and settings, and that it takes so many objectives."""
+    search = config.search
+    try:
+        declaration = SEARCHERS.get(search.searcher).declaration
+    except EvomergeError as error:
+        problems.append(Problem("search.searcher", str(error)))
+        return
+    wrong = declaration.check_options(search.options, "search.options")
+    problems += wrong
+    n_objectives = len(config.objectives)
+    if n_objectives > 1 and not declaration.multi_objective:
+        fitting = [name for name, d in SEARCHERS.declarations().items() if d.multi_objective]
+        message = (
+            f"{search.searcher} optimises one objective, and there are {n_objectives}. Combine "
+            "them "
+            f"into one, or take one of: {', '.join(fitting)}."
+        )
+        problems.append(Problem("search.searcher", message))
+    elif space is not None and not wrong:
+        try:
+            make_searcher(config, space, starts, n_objectives)
+        except EvomergeError as error:
+            problems.append(Problem("search.options", str(error)))
+
+
+def make_searcher(
+    config: RunConfig,
+    space: SearchSpace,
+    starts: Sequence[tuple[str, Genome]],
+    n_objectives: int,
+) -> Searcher:
+    """Build a fresh searcher.
+
+    Raises:
+        SearchError: Its settings don't fit the space.
+    """
+    plugin = SEARCHERS.get(config.search.searcher)
+    return plugin.value(
+        space,
+        seed=config.search.seed,
+        n_objectives=n_objectives,
+        starts=[Start(label, space.encode(genome)) for label, genome in starts],
+        **plugin.declaration.fill(config.search.options),
+    )

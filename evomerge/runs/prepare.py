@@ -1,0 +1,289 @@
+"""From a run file to everything a run needs, with every mistake in it reported at once."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evomerge.config.run import RunConfig, SourceConfig
+from evomerge.errors import (
+    ConfigError,
+    EvomergeError,
+    LedgerError,
+    MergeError,
+    Problem,
+    ProblemsError,
+    nearest,
+)
+from evomerge.evaluation.protocol import Evaluator
+from evomerge.execution.worker import WorkerSpec, numeric_class, resolve_device
+from evomerge.merging.engine import Merger
+from evomerge.merging.registry import METHODS
+from evomerge.models.cache import cache_dir
+from evomerge.models.tokenizers import vocabulary_difference
+from evomerge.recipes.build import RecipeSpec, build_space
+from evomerge.recipes.declarations import load_plugin_file
+from evomerge.recipes.files import load_recipe
+from evomerge.recipes.recipe import Source
+from evomerge.recipes.space import Genome, SearchSpace
+from evomerge.runs.builders import (
+    build_evaluators,
+    build_objectives,
+    check_searcher,
+    evaluator_specs,
+    make_searcher,
+)
+from evomerge.runs.ledger import parse_ledger_url
+from evomerge.runs.objectives import Objectives
+from evomerge.runs.sources import OpenedSource, open_source, open_sources
+from evomerge.search.protocol import Searcher
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run file whose every name is checked, turned into what a run needs.
+
+    Args:
+        config: The run file, hub revisions pinned to commits.
+        sources: Name → opened source, in the user's order.
+        base: Source of configuration and buffers.
+        tokenizer: Source of the tokenizer.
+        space: The search space.
+        starts: (label, genome) of generation 0.
+        evaluators: Task → evaluator.
+        objectives: What is optimised.
+        worker: What workers are built from.
+        numeric_class: Device, library versions and threads.
+        plugins: (path, sha256) of plug-ins loaded by path.
+        warnings: What may go wrong without keeping the run from starting.
+    """
+
+    config: RunConfig
+    sources: Mapping[str, OpenedSource]
+    base: str
+    tokenizer: str
+    space: SearchSpace
+    starts: tuple[tuple[str, Genome], ...]
+    evaluators: Mapping[str, Evaluator]
+    objectives: Objectives
+    worker: WorkerSpec
+    numeric_class: str
+    plugins: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+
+    def make_searcher(self, starts: Sequence[tuple[str, Genome]] | None = None) -> Searcher:
+        """Build a fresh searcher that begins with ``starts`` (those of this object if None)."""
+        chosen = self.starts if starts is None else starts
+        return make_searcher(self.config, self.space, chosen, len(self.objectives.all))
+
+
+def prepare(
+    config: RunConfig, *, where: str = "", plugins: Sequence[Path] = (), find_starts: bool = True
+) -> Prepared:
+    """Check every name in ``config``, open its sources and build what a run needs.
+
+    Args:
+        config: The run file; its shape is valid.
+        where: The file, for messages.
+        plugins: Plug-in files to load first.
+        find_starts: Look for warm starts and read the user's recipes; a resumed run has them
+            stored.
+
+    Raises:
+        ConfigError: All mistakes at once, one line each.
+        PluginError: A plug-in can't be loaded.
+    """
+    loaded = tuple(_load_plugin(path) for path in plugins)
+    problems: list[Problem] = []
+    warnings: list[str] = []
+    _check_settings(config, problems)
+    sources = open_sources(config.sources, problems)
+    base = _source_name(config.base, "base", config, problems)
+    tokenizer = _source_name(config.recipe.tokenizer, "recipe.tokenizer", config, problems) or base
+    space = _build_space(config, sources, base, problems)
+    if not problems and space is not None:
+        _check_fit(config, sources, base, space, problems)
+    specs = evaluator_specs(config)
+    evaluators = build_evaluators(specs, problems)
+    objectives = build_objectives(config, evaluators, problems, warnings)
+    device = _device(config, problems)
+    starts: tuple[tuple[str, Genome], ...] = ()
+    if space is not None and find_starts and not problems:
+        starts = _find_starts(config, sources, space, problems)
+    check_searcher(config, space, starts, problems)
+    if problems or space is None or objectives is None:
+        raise ConfigError(where, problems)
+    pinned = {
+        name: item.model_copy(update={"revision": sources[name].source.revision})
+        for name, item in config.sources.items()
+    }
+    threads = config.execution.threads
+    return Prepared(
+        config=config.model_copy(update={"sources": pinned}),
+        sources=sources,
+        base=base,
+        tokenizer=tokenizer,
+        space=space,
+        starts=starts,
+        evaluators=evaluators,
+        objectives=objectives,
+        worker=WorkerSpec(
+            folders={name: item.folder for name, item in sources.items()},
+            sources=tuple(item.source for item in sources.values()),
+            base=base,
+            tokenizer=tokenizer,
+            dtype=config.recipe.dtype,
+            evaluators=specs,
+            device=device,
+            threads=threads,
+            plugins=tuple(Path(path).absolute() for path in plugins),
+            cache_dir=cache_dir() / "statistics",
+        ),
+        numeric_class=numeric_class(device, threads),
+        plugins=loaded,
+        warnings=tuple(warnings),
+    )
+
+
+def recipe_spec(
+    config: RunConfig, sources: Sequence[Source], base: str, where: str = ""
+) -> RecipeSpec:
+    """Return the ``recipe`` block as the space's builder takes it."""
+    return RecipeSpec(
+        sources=tuple(sources),
+        base=base if config.base is None else config.base,
+        stages=tuple(_plain_stage(stage.model_dump()) for stage in config.recipe.parameters),
+        dtype=config.recipe.dtype,
+        tokenizer=config.recipe.tokenizer,
+        seed=config.recipe.seed,
+        where=where,
+    )
+
+
+def _plain_stage(stage: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in stage.items() if value is not None}
+
+
+def _load_plugin(path: Path) -> tuple[str, str]:
+    load_plugin_file(path)
+    return str(path.absolute()), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _source_name(name: str | None, key: str, config: RunConfig, problems: list[Problem]) -> str:
+    """Return the source that ``name`` names; the first one for None."""
+    if name is None:
+        return "" if key == "recipe.tokenizer" else next(iter(config.sources))
+    if name not in config.sources:
+        hint = nearest(name, config.sources)
+        problems.append(Problem(key, f"no source is called {name!r}; {hint}"))
+        return next(iter(config.sources))
+    return name
+
+
+def _check_settings(config: RunConfig, problems: list[Problem]) -> None:
+    """Check executor and ledger."""
+    execution = config.execution
+    if execution.executor != "inprocess":
+        hint = nearest(execution.executor, ["inprocess"])
+        message = f"no executor is called {execution.executor!r}; {hint}"
+        problems.append(Problem("execution.executor", message))
+    elif execution.workers != 1:
+        message = f"got {execution.workers}, but the executor inprocess has one worker. Give 1."
+        problems.append(Problem("execution.workers", message))
+    try:
+        parse_ledger_url(config.ledger)
+    except LedgerError as error:
+        problems.append(Problem("ledger", str(error)))
+
+
+def _device(config: RunConfig, problems: list[Problem]) -> str:
+    try:
+        return resolve_device(config.execution.device)
+    except EvomergeError as error:
+        problems.append(Problem("execution.device", str(error)))
+        return "cpu"
+
+
+def _build_space(
+    config: RunConfig, sources: Mapping[str, OpenedSource], base: str, problems: list[Problem]
+) -> SearchSpace | None:
+    """Build the space; names and values are checked even where a source can't be opened."""
+    known = [
+        sources[name].source if name in sources else Source(name, item.path, "")
+        for name, item in config.sources.items()
+    ]
+    model = sources[base].checkpoint if base in sources else None
+    try:
+        return build_space(
+            recipe_spec(config, known, base),
+            METHODS.declarations(),
+            model.n_layers if model else 0,
+            model.tensors if model else {},
+        )
+    except ProblemsError as error:
+        # A base that isn't a source is reported once, under its own key.
+        problems += [p for p in error.problems if p.key != "base"]
+        return None
+
+
+def _check_fit(
+    config: RunConfig,
+    sources: Mapping[str, OpenedSource],
+    base: str,
+    space: SearchSpace,
+    problems: list[Problem],
+) -> None:
+    """Check that the sources can be merged: depths, shapes, vocabularies."""
+    names = {name: item.source for name, item in sources.items()}
+    merger = Merger({name: item.checkpoint for name, item in sources.items()}, names)
+    try:
+        merger.check(space.recipe(space.decode(np.full(space.n_dims, 0.5))))
+    except MergeError as error:
+        problems += [Problem("sources", line) for line in str(error).splitlines() if line]
+        return
+    for name, item in sources.items():
+        if name == base:
+            continue
+        try:
+            difference = vocabulary_difference(sources[base].folder, item.folder)
+        except EvomergeError as error:
+            difference = str(error)
+        if difference:
+            message = (
+                f"tokenizers of {base!r} and {name!r}: {difference.rstrip('.')}. Merging adds rows "
+                "of equal tokens; choose sources of one vocabulary."
+            )
+            problems.append(Problem(f"sources.{name}", message))
+
+
+def _find_starts(
+    config: RunConfig,
+    sources: Mapping[str, OpenedSource],
+    space: SearchSpace,
+    problems: list[Problem],
+) -> tuple[tuple[str, Genome], ...]:
+    """Return known-good genomes and those of the user's recipe files, equal ones once."""
+    by_path = {item.source.path: item.source for item in sources.values()}
+
+    def locate_source(name: str, path: str, revision: str | None) -> Source:
+        if path not in by_path:
+            config = SourceConfig(path=path, revision=revision)
+            by_path[path] = open_source(name, config).source
+        return replace(by_path[path], name=name)
+
+    found = list(space.warm_starts()) if config.search.warm_starts else []
+    seen = [genome for _, genome in found]
+    for index, path in enumerate(config.search.recipes):
+        try:
+            recipe = load_recipe(Path(path), METHODS.declarations(), locate_source=locate_source)
+            genome = space.genome_of(recipe)
+        except EvomergeError as error:
+            problems.append(Problem(f"search.recipes[{index}]", f"{path}: {error}"))
+            continue
+        if genome not in seen:
+            seen.append(genome)
+            found.append((f"recipe:{Path(path).stem}", genome))
+    return tuple(found)

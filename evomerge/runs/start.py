@@ -1,0 +1,252 @@
+"""Begins a run in a new folder, or takes a stored one up again, under the folder's lock."""
+
+import contextlib
+import hashlib
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evomerge.config.load import dump_config, parse_config
+from evomerge.config.run import RunConfig
+from evomerge.errors import ConfigError, LedgerError, Problem
+from evomerge.execution.inprocess import InprocessExecutor
+from evomerge.recipes.space import Genome
+from evomerge.runs.builders import facts_of
+from evomerge.runs.folder import RunFolder, check_free, driver_lock, make_folder, write_run
+from evomerge.runs.ledger import Ledger
+from evomerge.runs.loop import Run
+from evomerge.runs.plan import Plan
+from evomerge.runs.prepare import Prepared, prepare
+from evomerge.runs.records import RunRecords
+from evomerge.runs.rows import RunRow
+from evomerge.runs.versions import versions_now
+from evomerge.runs.writer import RunWriter
+
+RUNS = Path("runs")
+CHANGEABLE = ("search.budget", "search.identical_failures", "execution")
+"""Keys of the run file that a resume may change."""
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run that this process drives.
+
+    Args:
+        run: Drive it with ``run.drive()``.
+        folder: Its folder.
+        prepared: What it is made of.
+    """
+
+    run: Run
+    folder: RunFolder
+    prepared: Prepared
+
+
+@contextlib.contextmanager
+def new_run(
+    config: RunConfig,
+    *,
+    where: str = "",
+    out: Path | None = None,
+    reuse: bool = True,
+    plugins: Sequence[Path] = (),
+) -> Iterator[OpenRun]:
+    """Check ``config``, store a new run and hold its folder until the block ends.
+
+    Args:
+        config: The run file.
+        where: The file, for messages.
+        out: The run's folder; ``runs/NAME`` if None.
+        reuse: Take scores that other runs of the ledger have.
+        plugins: Plug-in files to load.
+
+    Raises:
+        ConfigError: All mistakes in the run file.
+        LedgerError: The folder is taken or can't be written, or the ledger can't be used.
+    """
+    path = RUNS / config.name if out is None else out
+    if message := check_free(path):
+        raise LedgerError(message)
+    prepared = prepare(config, where=where, plugins=plugins)
+    make_folder(path)
+    with driver_lock(path):
+        make_folder(path)  # another driver may have come and gone meanwhile
+        ledger = Ledger.open(prepared.config.ledger, create=True)
+        with contextlib.closing(ledger):
+            row = _row(prepared, reuse=reuse)
+            RunWriter(ledger, row.run_id).create(row)
+            folder = write_run(
+                path,
+                run_id=row.run_id,
+                name=row.name,
+                ledger=prepared.config.ledger,
+                config=dump_config(prepared.config),
+            )
+            records = RunRecords(ledger, row.run_id)
+            run = Run(records, _plan(prepared, prepared.config, row, prepared.starts))
+            yield OpenRun(run, folder, prepared)
+
+
+@contextlib.contextmanager
+def stored_run(
+    path: Path, *, overrides: Sequence[str] = (), plugins: Sequence[Path] = ()
+) -> Iterator[OpenRun]:
+    """Take up the run in the folder ``path`` where its ledger says it stands.
+
+    Args:
+        path: The run's folder.
+        overrides: ``KEY=VALUE`` for keys of ``CHANGEABLE``; ``search.budget`` is the new total.
+        plugins: Further plug-in files; those that the run was started with are loaded anyway.
+
+    Raises:
+        ConfigError: An override can't be used, or the stored run file no longer fits the machine.
+        LedgerError: Another process drives the run, a source, task or plug-in has changed since it
+            was started, or the searcher no longer proposes what is stored.
+    """
+    folder = RunFolder.open(path)
+    with driver_lock(path), contextlib.closing(Ledger.open(folder.ledger)) as ledger:
+        records = RunRecords(ledger, folder.run_id)
+        row = records.run()
+        config = changed_config(row.config, overrides, where=str(folder.config_file))
+        files = [*_stored_plugins(row), *plugins]
+        prepared = prepare(config, where=str(folder.config_file), plugins=files, find_starts=False)
+        _check_unchanged(row, prepared)
+        run = Run(records, _plan(prepared, config, row, row.starts))
+        if any(text.partition("=")[0].strip() == "search.budget" for text in overrides):
+            run.extend(config.search.budget)
+        yield OpenRun(run, folder, prepared)
+
+
+def prepare_stored(path: Path) -> tuple[RunFolder, Prepared, RunRow]:
+    """Prepare a stored run without driving it, for a report; sources must be as they were.
+
+    Raises:
+        LedgerError: A source, task or plug-in has changed since the run was started.
+    """
+    folder = RunFolder.open(path)
+    with contextlib.closing(Ledger.open(folder.ledger, read_only=True)) as ledger:
+        row = RunRecords(ledger, folder.run_id).run()
+    where = str(folder.config_file)
+    config = changed_config(row.config, (), where=where)
+    prepared = prepare(config, where=where, plugins=_stored_plugins(row), find_starts=False)
+    _check_unchanged(row, prepared)
+    return folder, prepared, row
+
+
+def changed_config(stored: Mapping[str, Any], overrides: Sequence[str], *, where: str) -> RunConfig:
+    """Return the stored run file with ``overrides``.
+
+    Raises:
+        ConfigError: An override is malformed, or of a key that a resume can't change.
+    """
+    before = parse_config(dict(stored), where=where)
+    after = parse_config(dict(stored), where=where, overrides=overrides)
+    changed = _differences(before.model_dump(by_alias=True), after.model_dump(by_alias=True))
+    problems = [
+        Problem(
+            key,
+            "can't be changed once a run has started: its candidates would no longer be "
+            "comparable. "
+            f"Start a new run; a resume may change {', '.join(CHANGEABLE)}.",
+        )
+        for key in changed
+        if not any(key == free or key.startswith(f"{free}.") for free in CHANGEABLE)
+    ]
+    if problems:
+        raise ConfigError("--set", problems)
+    return after
+
+
+def _differences(one: Any, other: Any, key: str = "") -> list[str]:
+    """Return the dotted keys at which two plain values differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return [
+            found
+            for name in dict.fromkeys([*one, *other])
+            for found in _differences(
+                one.get(name), other.get(name), f"{key}.{name}" if key else str(name)
+            )
+        ]
+    return [] if one == other else [key]
+
+
+def _row(prepared: Prepared, *, reuse: bool) -> RunRow:
+    return RunRow(
+        run_id=uuid.uuid4().hex,
+        name=prepared.config.name,
+        started_s=time.time(),
+        config=prepared.config.model_dump(mode="json", by_alias=True),
+        sources={
+            name: {
+                "path": item.source.path,
+                "sha256": item.source.sha256,
+                "revision": item.source.revision,
+                "tokenizer_sha256": item.source.tokenizer_sha256,
+                "licence": item.licence,
+            }
+            for name, item in prepared.sources.items()
+        },
+        tasks=facts_of(prepared.evaluators),
+        space=prepared.space.to_dict(),
+        starts=tuple((label, dict(genome)) for label, genome in prepared.starts),
+        versions=versions_now(),
+        plugins=prepared.plugins,
+        reuse=reuse,
+    )
+
+
+def _plan(
+    prepared: Prepared,
+    config: RunConfig,
+    row: RunRow,
+    starts: Sequence[tuple[str, Genome]],
+) -> Plan:
+    return Plan(
+        space=prepared.space,
+        searcher=prepared.make_searcher(starts),
+        executor=InprocessExecutor(lambda: prepared.worker.build(prepared.evaluators)),
+        evaluators=prepared.evaluators,
+        objectives=prepared.objectives,
+        finalists=config.search.finalists,
+        identical_failures=config.search.identical_failures,
+        dtype=config.recipe.dtype,
+        numeric_class=prepared.numeric_class,
+        reuse=row.reuse,
+        workers=config.execution.workers,
+    )
+
+
+def _stored_plugins(row: RunRow) -> list[Path]:
+    """Return the plug-in files of a run, which must be what they were."""
+    for path, sha256 in row.plugins:
+        file = Path(path)
+        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
+            raise LedgerError(
+                f"plug-in {path} has changed or is gone since the run was started. Restore it, or "
+                "start a new run."
+            )
+    return [Path(path) for path, _ in row.plugins]
+
+
+def _check_unchanged(row: RunRow, prepared: Prepared) -> None:
+    """Refuse a run whose sources or tasks are no longer what they were."""
+    for name, stored in row.sources.items():
+        source = prepared.sources[name].source
+        for part, now in (("", source.sha256), ("tokenizer_", source.tokenizer_sha256)):
+            then = stored[f"{part}sha256"]
+            if then != now:
+                what = "tokenizer" if part else "weights or config.json"
+                raise LedgerError(
+                    f"source {name!r} ({source.path}) has changed since the run was started: the "
+                    f"sha256 of its {what} was {then[:12] or 'none'} and is {now[:12] or 'none'}. "
+                    "Restore it, or start a new run."
+                )
+    for name, facts in facts_of(prepared.evaluators).items():
+        if row.tasks[name]["fingerprint"] != facts["fingerprint"]:
+            raise LedgerError(
+                f"evaluator {name!r} has changed since the run was started: its data, or the code "
+                "that scores it. Restore it, or start a new run; unchanged scores are reused."
+            )
