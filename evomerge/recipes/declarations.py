@@ -1,5 +1,4 @@
-"""What a plug-in declares about itself, and the registries that hold methods, evaluators and
-searchers.
+"""What a plug-in declares about itself, and the registries of methods, evaluators and searchers.
 
 A declaration is written once, beside the code it describes; run files, search spaces, ``evomerge
 list`` and the docs all read it. Nothing here imports torch.
@@ -169,8 +168,9 @@ class Plugin(Generic[T]):
 
 
 class Registry(Generic[T]):
-    """Plug-ins of one kind, loaded on first use: built-in modules by package walk, others by entry
-    points.
+    """Plug-ins of one kind, loaded on first use.
+
+    Built-in modules are found by walking a package, others by entry points.
 
     Args:
         kind: ``method``, ``evaluator`` or ``searcher``; used in messages.

@@ -1,0 +1,587 @@
+"""mergekit's configuration files, read as recipes.
+
+What mergekit (0.1.5) does and this importer reproduces: a filter is a plain substring; the first
+setting that gives a value wins, from the slice's model over the slice to the file; a list over
+depth is spread over the slice's own layers, and what stands outside the layers takes its first
+value; a base that isn't among ``models`` joins them; DARE rescales to the L1 norm and prunes 1-D
+tensors too. ``dtype`` is the result's element type here (mergekit also rounds the inputs to it).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from evomerge.errors import Problem, ProblemsError, nearest
+from evomerge.recipes.build import RecipeSpec, build_recipe
+from evomerge.recipes.declarations import Declaration
+from evomerge.recipes.files import LocateSource
+from evomerge.recipes.mergekit_export import (
+    OUTSIDE_LAYERS,
+    SHARED_METHODS,
+    export_mergekit,
+)
+from evomerge.recipes.recipe import DTYPES, Recipe, Source
+
+__all__ = ["CountLayers", "Imported", "export_mergekit", "import_mergekit", "is_mergekit"]
+
+CountLayers = Callable[[str, str | None], int]
+"""(path, revision) → number of layers of that model."""
+
+TOP_KEYS = (
+    "base_model",
+    "dtype",
+    "merge_method",
+    "models",
+    "name",
+    "out_dtype",
+    "parameters",
+    "slices",
+    "tokenizer",
+    "tokenizer_source",
+)
+UNSUPPORTED = {
+    "chat_template": "copy the template into the result's tokenizer afterwards and remove this key",
+    "modules": "use models: or slices:",
+}
+PARAMETERS = {
+    "weight": "a weight for each model",
+    "density": "a share of kept values for each model",
+    "t": "a place between two models",
+    "scale": "a factor",
+    "normalize": "true or false",
+    "rescale": "true or false",
+    "lambda": "a factor on the task vectors",
+    "int8_mask": "not used",
+    "gamma": "not used",
+    "epsilon": "not used",
+}
+NORMALIZE = {"linear": True, "ties": True, "dare_ties": False}
+RESCALE = {"dare_linear": True, "dare_ties": True}
+BASE_METHODS = ("task_arithmetic", "ties", "dare_linear", "dare_ties")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A mergekit file as a recipe.
+
+    Args:
+        recipe: The recipe.
+        union_tokenizer: The file asks for the union of the sources' vocabularies; the recipe equals
+            it only where they are all the same, which the caller checks.
+    """
+
+    recipe: Recipe
+    union_tokenizer: bool = False
+
+
+@dataclass(frozen=True)
+class _Model:
+    path: str
+    revision: str | None
+
+
+@dataclass(frozen=True)
+class _Input:
+    """One model of a slice: its layers ``[start, stop)`` and its own settings."""
+
+    model: _Model
+    start: int
+    stop: int
+    settings: Mapping[str, Any]
+    key: str
+
+
+@dataclass
+class _Slice:
+    inputs: list[_Input]
+    base: _Model | None
+    settings: Mapping[str, Any]
+    key: str
+
+
+@dataclass
+class _Range:
+    """The layers that a stage's values are for: ``[start, stop)`` of ``n_layers``."""
+
+    start: int
+    stop: int
+    n_layers: int
+
+
+def is_mergekit(raw: Any) -> bool:
+    """Tell whether plain data looks like a mergekit file."""
+    return isinstance(raw, Mapping) and "merge_method" in raw
+
+
+def import_mergekit(
+    raw: Mapping[str, Any],
+    declarations: Mapping[str, Declaration],
+    *,
+    locate_source: LocateSource,
+    count_layers: CountLayers,
+    where: str = "",
+) -> Imported:
+    """Return the recipe that an unchanged mergekit file describes.
+
+    Args:
+        raw: The file's content.
+        declarations: Methods by name.
+        locate_source: Finds a source and its hash.
+        count_layers: Number of layers of a model.
+        where: File, for messages.
+
+    Raises:
+        ProblemsError: Whatever the file asks for that has no counterpart here, with its key, what
+            is allowed, and the mend.
+    """
+    return _Importer(raw, declarations, locate_source, count_layers, where).run()
+
+
+@dataclass
+class _Importer:
+    raw: Mapping[str, Any]
+    declarations: Mapping[str, Declaration]
+    locate: LocateSource
+    count_layers: CountLayers
+    where: str
+    problems: list[Problem] = field(default_factory=list)
+    models: dict[_Model, Source] = field(default_factory=dict)
+
+    def problem(self, key: str, message: str) -> None:
+        self.problems.append(Problem(key, message))
+
+    def stop(self) -> None:
+        if self.problems:
+            raise ProblemsError(self.where, dict.fromkeys(self.problems))
+
+    def run(self) -> Imported:
+        raw = self.raw
+        for key in raw:
+            if key in UNSUPPORTED:
+                self.problem(str(key), f"isn't supported here; {UNSUPPORTED[key]}.")
+            elif key not in TOP_KEYS:
+                self.problem(str(key), f"unknown key; {nearest(str(key), TOP_KEYS)}")
+        method = raw.get("merge_method")
+        if method not in SHARED_METHODS:
+            known = nearest(str(method), SHARED_METHODS)
+            self.problem("merge_method", f"{method!r} isn't supported here; {known}")
+        self.stop()
+        base = self.model(raw["base_model"], "base_model") if raw.get("base_model") else None
+        slices = self.slices(base)
+        self.check_settings(raw.get("parameters"), "parameters")
+        self.stop()
+        names = self.name_sources(slices, base)
+        self.stop()
+        for piece in slices:
+            self.check_slice(piece, str(method))
+        self.stop()
+        stages, dataflow = self.stages(slices, str(method), names)
+        tokenizer, union = self.tokenizer(base, names)
+        spec = RecipeSpec(
+            sources=tuple(self.models.values()),
+            base=names[base] if base else names[slices[0].inputs[0].model],
+            stages=tuple(stages),
+            dtype=self.dtype(),
+            tokenizer=tokenizer,
+            dataflow=dataflow,
+            where=self.where,
+            key="mergekit stages",
+        )
+        self.stop()
+        return Imported(build_recipe(spec, self.declarations), union)
+
+    # Models
+
+    def model(self, raw: Any, key: str) -> _Model:
+        """Return the model that ``path``, ``path@revision`` or a mapping names."""
+        if isinstance(raw, Mapping):
+            inner = raw.get("model", raw)
+            if raw.get("lora") or raw.get("override_architecture"):
+                self.problem(
+                    key,
+                    "LoRA adapters and other architectures aren't supported here. "
+                    "Merge the adapter into its model first.",
+                )
+            if isinstance(inner, Mapping):
+                return _Model(str(inner.get("path")), inner.get("revision"))
+            raw = inner
+        if not isinstance(raw, str) or not raw:
+            self.problem(key, f"got {raw!r}, expected a folder or a hub id.")
+            return _Model("", None)
+        if "+" in raw:
+            self.problem(
+                key,
+                f"got {raw!r}: a LoRA adapter on a model isn't supported here. "
+                "Merge the adapter into its model first.",
+            )
+        path, _, revision = raw.partition("@")
+        return _Model(path, revision or None)
+
+    def name_sources(self, slices: Sequence[_Slice], base: _Model | None) -> dict[_Model, str]:
+        """Locate all sources and return their names: the last part of the path, made unique."""
+        models = dict.fromkeys(i.model for piece in slices for i in piece.inputs)
+        models |= dict.fromkeys(p.base for p in slices if p.base)
+        if base is not None:
+            models[base] = None
+        names: dict[_Model, str] = {}
+        for model in models:
+            stem = PurePath(model.path).name or model.path
+            name, count = stem, 1
+            while name in names.values():
+                count += 1
+                name = f"{stem}-{count}"
+            names[model] = name
+            self.models[model] = self.locate(name, model.path, model.revision)
+        return names
+
+    # Slices
+
+    def slices(self, base: _Model | None) -> list[_Slice]:
+        """Return the file's slices; the ``models:`` form is one slice of all layers."""
+        given = [key for key in ("models", "slices") if self.raw.get(key)]
+        if len(given) != 1:
+            self.problem(
+                "models", f"got {' and '.join(given) or 'neither models nor slices'}; expected one."
+            )
+            return []
+        items = self.raw[given[0]]
+        if not isinstance(items, list):
+            self.problem(given[0], f"got {items!r}, expected a list.")
+            return []
+        if given[0] == "models":
+            inputs = [self.input(item, f"models[{i}]", whole=True) for i, item in enumerate(items)]
+            if base is not None and base not in [i.model for i in inputs]:
+                inputs.append(self.whole(base, {}, "base_model"))
+            return [_Slice(inputs, base, {}, "models")]
+        return [self.slice(item, f"slices[{i}]", base) for i, item in enumerate(items)]
+
+    def slice(self, raw: Any, key: str, base: _Model | None) -> _Slice:
+        if not isinstance(raw, Mapping) or not isinstance(raw.get("sources"), list):
+            self.problem(key, f"got {raw!r}, expected {{sources: [{{model, layer_range}}, …]}}.")
+            return _Slice([], base, {}, key)
+        for extra in set(raw) - {"sources", "base_model", "parameters"}:
+            self.problem(
+                f"{key}.{extra}", "isn't supported; expected sources, base_model, parameters."
+            )
+        self.check_settings(raw.get("parameters"), f"{key}.parameters")
+        inputs = [
+            self.input(item, f"{key}.sources[{i}]", whole=False)
+            for i, item in enumerate(raw["sources"])
+        ]
+        own = raw.get("base_model")
+        base = self.model(own, f"{key}.base_model") if own else base
+        return _Slice(inputs, base, raw.get("parameters") or {}, key)
+
+    def input(self, raw: Any, key: str, *, whole: bool) -> _Input:
+        allowed = {"model", "parameters"} | (set() if whole else {"layer_range"})
+        if not isinstance(raw, Mapping) or "model" not in raw or set(raw) - allowed:
+            self.problem(key, f"got {raw!r}, expected {', '.join(sorted(allowed))}.")
+            return _Input(_Model("", None), 0, 1, {}, key)
+        self.check_settings(raw.get("parameters"), f"{key}.parameters")
+        model = self.model(raw["model"], f"{key}.model")
+        if whole:
+            return self.whole(model, raw.get("parameters") or {}, key)
+        span = raw.get("layer_range")
+        whole_numbers = isinstance(span, list) and all(type(v) is int for v in span)
+        if not isinstance(span, list) or not whole_numbers or not _is_range(span):
+            self.problem(
+                f"{key}.layer_range", f"got {span!r}, expected [first layer, layer after the last]."
+            )
+            return _Input(model, 0, 1, {}, key)
+        return _Input(model, span[0], span[1], raw.get("parameters") or {}, key)
+
+    def whole(self, model: _Model, settings: Mapping[str, Any], key: str) -> _Input:
+        n_layers = self.count_layers(model.path, model.revision) if model.path else 1
+        return _Input(model, 0, n_layers, settings, key)
+
+    def check_slice(self, piece: _Slice, method: str) -> None:
+        """Check a slice as mergekit does: lengths, the base among the models, their number."""
+        lengths = {i.stop - i.start for i in piece.inputs}
+        if len(lengths) > 1:
+            found = ", ".join(f"{i.model.path} {i.start}–{i.stop}" for i in piece.inputs)
+            self.problem(
+                piece.key,
+                f"the models have unequal numbers of layers ({found}). Give ranges of one length.",
+            )
+        for item in piece.inputs:
+            n_layers = self.count_layers(item.model.path, item.model.revision)
+            if item.stop > n_layers:
+                self.problem(
+                    f"{item.key}.layer_range",
+                    f"ends at {item.stop}, but {item.model.path} has {n_layers} layers.",
+                )
+        models = [item.model for item in piece.inputs]
+        if method in (*BASE_METHODS, "slerp"):
+            if piece.base is None:
+                self.problem("base_model", f"missing; {method} needs it. Name one of the models.")
+            elif piece.base not in models:
+                self.problem(piece.key, f"base_model {piece.base.path!r} isn't among the models.")
+        if method == "slerp" and len(models) != 2:
+            self.problem(
+                piece.key, f"got {len(models)} models; slerp takes two, the base included."
+            )
+        if method == "passthrough" and len(models) != 1:
+            self.problem(piece.key, f"got {len(models)} models; passthrough takes one a slice.")
+
+    # Settings
+
+    def check_settings(self, raw: Any, key: str) -> None:
+        """Check the form of a ``parameters`` block."""
+        if raw is None:
+            return
+        if not isinstance(raw, Mapping):
+            self.problem(key, f"got {raw!r}, expected a mapping.")
+            return
+        for name, setting in raw.items():
+            if name not in PARAMETERS:
+                self.problem(f"{key}.{name}", f"isn't supported; {nearest(str(name), PARAMETERS)}")
+            else:
+                self.check_setting(setting, f"{key}.{name}")
+
+    def check_setting(self, raw: Any, key: str, *, inner: bool = False) -> None:
+        cases = [raw] if isinstance(raw, Mapping) else raw
+        if isinstance(cases, list) and cases and all(isinstance(c, Mapping) for c in cases):
+            for index, case in enumerate(cases):
+                wrong = inner or "value" not in case or set(case) - {"value", "filter"}
+                text = case.get("filter") is None or isinstance(case["filter"], str)
+                if wrong or not text:
+                    message = f"got {dict(case)!r}, expected {{filter: TEXT, value: …}}."
+                    self.problem(f"{key}[{index}]", message)
+                else:
+                    self.check_setting(case["value"], f"{key}[{index}].value", inner=True)
+            return
+        values = raw if isinstance(raw, list) else [raw]
+        if not values or not all(isinstance(v, (bool, int, float)) for v in values):
+            self.problem(
+                key,
+                f"got {raw!r}, expected a number, a list of numbers over depth, or "
+                "[{filter, value}, …].",
+            )
+
+    def value(
+        self, name: str, piece: _Slice, item: _Input | None, span: _Range, default: Any
+    ) -> Any:
+        """Return mergekit's setting ``name`` as a value; the first scope with a value wins."""
+        scopes = [item.settings] if item is not None else []
+        scopes += [piece.settings, self.raw.get("parameters") or {}]
+        cases: list[dict[str, Any]] = []
+        for scope in scopes:
+            if name not in scope:
+                continue
+            setting = scope[name]
+            for case in _conditions(setting):
+                value = _over_depth(case["value"], span)
+                if case.get("filter") in (None, "*"):
+                    return {"by": [*cases, {"value": value}]} if cases else value
+                cases.append({"filter": f"has:{case['filter']}", "value": value})
+        if default is None and not cases:
+            key = item.key if item is not None else piece.key
+            self.problem(f"{key}.parameters.{name}", "missing. Give it here or under parameters.")
+            return 0.0
+        if default is None:
+            return {"by": cases}
+        return {"by": [*cases, {"value": default}]} if cases else default
+
+    def flag(self, name: str, piece: _Slice, default: bool) -> bool:
+        """Return a setting that is true or false for the whole model."""
+        span = _Range(0, 1, 1)
+        value = self.value(name, piece, None, span, default)
+        if not isinstance(value, (bool, int, float)):
+            self.problem(
+                f"parameters.{name}",
+                "differs between tensors, which isn't supported. Give one value.",
+            )
+            return default
+        return bool(value)
+
+    # Stages
+
+    def stages(
+        self, slices: Sequence[_Slice], method: str, names: Mapping[_Model, str]
+    ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+        """Return stages, and the layer stack where the slices aren't simply all layers."""
+        if len(slices) == 1 and self.is_whole(slices[0]):
+            return [self.stage(slices[0], method, names, None)], None
+        stages: list[dict[str, Any]] = []
+        segments: list[list[Any]] = []
+        for piece in slices:
+            first = self.reference(piece, method)
+            plain = method == "passthrough" and self.scale_of(piece, method) == 1.0
+            if plain:
+                name = names[first.model]
+            else:
+                name = f"slice{len(stages) + 1}"
+                while name in names.values():
+                    name += "_"
+                stages.append(self.stage(piece, method, names, name))
+            last = segments[-1] if segments else None
+            if plain and last is not None and last[0] == name and last[2] == first.start:
+                last[2] = first.stop
+            else:
+                segments.append([name, first.start, first.stop])
+        outer = {"embed": segments[0][0], "norm": segments[-1][0], "head": segments[-1][0]}
+        return stages, {"segments": segments, **outer}
+
+    def is_whole(self, piece: _Slice) -> bool:
+        return all(
+            i.start == 0 and i.stop == self.count_layers(i.model.path, i.model.revision)
+            for i in piece.inputs
+        )
+
+    def reference(self, piece: _Slice, method: str) -> _Input:
+        """Return the input whose layer numbers are the stage's: the base where there is one."""
+        if method in (*BASE_METHODS, "slerp"):
+            return next(i for i in piece.inputs if i.model == piece.base)
+        return piece.inputs[0]
+
+    def span(self, first: _Input) -> _Range:
+        n_layers = self.count_layers(first.model.path, first.model.revision)
+        return _Range(first.start, first.stop, n_layers)
+
+    def scale_of(self, piece: _Slice, method: str) -> Any:
+        first = self.reference(piece, method)
+        return self.value("scale", piece, first, self.span(first), 1.0)
+
+    def stage(
+        self,
+        piece: _Slice,
+        method: str,
+        names: Mapping[_Model, str],
+        name: str | None,
+    ) -> dict[str, Any]:
+        first = self.reference(piece, method)
+        span = self.span(first)
+        inputs = list(piece.inputs)
+        if method in BASE_METHODS:
+            inputs = [i for i in inputs if i.model != piece.base]
+        elif method == "slerp":
+            inputs.sort(key=lambda i: i.model != piece.base)
+        if not inputs:
+            self.problem(piece.key, f"{method} has no model beside the base. Add one.")
+        stage: dict[str, Any] = {"method": method}
+        stage |= {"name": name} if name else {}
+        stage["inputs"] = [
+            {"source": names[i.model], "shift": i.start - first.start} for i in inputs
+        ]
+        if method in BASE_METHODS:
+            assert piece.base is not None
+            stage["base"] = names[piece.base]
+        return stage | {"options": self.options(piece, method, inputs, span)}
+
+    def options(
+        self, piece: _Slice, method: str, inputs: Sequence[_Input], span: _Range
+    ) -> dict[str, Any]:
+        """Return the parameters of our method of the same name."""
+        if method == "passthrough":
+            return {"scale": self.scale_of(piece, method)}
+        if method == "slerp":
+            return {"t": self.value("t", piece, None, span, None), "norm_mode": "raw"}
+        weights = [self.value("weight", piece, i, span, None) for i in inputs]
+        if method == "linear":
+            return {"weights": weights, "normalize": self.flag("normalize", piece, True)}
+        options: dict[str, Any] = {"scale": self.value("lambda", piece, None, span, 1.0)}
+        normalize = self.flag("normalize", piece, NORMALIZE.get(method, False))
+        if method in NORMALIZE:
+            options |= {"normalize": normalize, "zero_sign": "plus"}
+        elif normalize:
+            weights = self.normalized(weights, piece)
+        options["weights"] = weights
+        rescale = self.flag("rescale", piece, RESCALE.get(method, False))
+        if method in RESCALE:
+            options |= {"rescale": "l1" if rescale else "none", "skip_1d": False}
+        elif rescale and method == "ties":
+            self.problem("parameters.rescale", "isn't supported for ties. Remove it.")
+        if method != "task_arithmetic":
+            options["densities"] = [self.value("density", piece, i, span, 1.0) for i in inputs]
+        return options
+
+    def normalized(self, weights: Sequence[Any], piece: _Slice) -> list[Any]:
+        """Return weights divided by their sum, as mergekit's normalize does for plain sums."""
+        if not all(isinstance(w, (int, float)) for w in weights):
+            self.problem(
+                "parameters.normalize",
+                "with weights that differ between tensors isn't supported for this method. "
+                "Divide the weights by their sum and remove it.",
+            )
+            return list(weights)
+        total = sum(weights)
+        return [w / total for w in weights] if abs(total) >= 1e-8 else list(weights)
+
+    # The rest
+
+    def dtype(self) -> str | None:
+        key = "out_dtype" if self.raw.get("out_dtype") else "dtype"
+        dtype = self.raw.get(key)
+        if dtype is not None and dtype not in DTYPES:
+            self.problem(key, f"got {dtype!r}; {nearest(str(dtype), DTYPES)}")
+            return None
+        return dtype
+
+    def tokenizer(
+        self, base: _Model | None, names: Mapping[_Model, str]
+    ) -> tuple[str | None, bool]:
+        """Return (source of the tokenizer or None for the base's, whether a union is wanted)."""
+        block = self.raw.get("tokenizer")
+        key, wanted = "tokenizer_source", self.raw.get("tokenizer_source")
+        if block is not None:
+            key, wanted = "tokenizer.source", "union"
+            if not isinstance(block, Mapping):
+                self.problem("tokenizer", f"got {block!r}, expected {{source: …}}.")
+                return None, False
+            for extra in sorted(set(block) - {"source"}):
+                if block[extra] is not None:
+                    self.problem(
+                        f"tokenizer.{extra}", "isn't supported; expected source only. Remove it."
+                    )
+            wanted = block.get("source", "union")
+        if wanted in (None, "base", "union"):
+            return None, wanted == "union"
+        model = self.model(wanted, key)
+        if model not in names:
+            known = nearest(model.path, ["base", "union", *(m.path for m in names)])
+            self.problem(key, f"{wanted!r} isn't among the models; {known}")
+            return None, False
+        return names[model], False
+
+
+def _is_range(span: list[int]) -> bool:
+    return len(span) == 2 and 0 <= span[0] < span[1]
+
+
+def _conditions(setting: Any) -> list[Mapping[str, Any]]:
+    if isinstance(setting, Mapping):
+        return [setting]
+    if isinstance(setting, list) and setting and isinstance(setting[0], Mapping):
+        return setting
+    return [{"value": setting}]
+
+
+def _over_depth(raw: Any, span: _Range) -> Any:
+    """Return a scalar, or a list over the slice's layers as a value over the stage's layers."""
+    if not isinstance(raw, list):
+        return raw
+    anchors = [float(value) for value in raw]
+    if len(set(anchors)) == 1:
+        return anchors[0]
+    n = span.stop - span.start
+    if span.start == 0 and n == span.n_layers and n > 1:
+        inside: dict[str, Any] = {"gradient": anchors}
+    else:
+        ts = [i / (n - 1) if n > 1 else 1.0 for i in range(n)]
+        values = [_interpolate(anchors, t) for t in ts]
+        padded = [values[0]] * span.start + values
+        padded += [values[-1]] * (span.n_layers - span.stop)
+        inside = {"block": 1, "values": padded}
+    if anchors[0] == anchors[-1] and "gradient" in inside:
+        return inside
+    # mergekit leaves t at 0 for what stands after the layers too.
+    return {"by": [{"filter": OUTSIDE_LAYERS, "value": anchors[0]}, {"value": inside}]}
+
+
+def _interpolate(anchors: Sequence[float], t: float) -> float:
+    scaled = t * (len(anchors) - 1)
+    left = int(scaled)
+    right = min(len(anchors) - 1, left + 1)
+    fraction = scaled - left
+    return (1 - fraction) * anchors[left] + fraction * anchors[right]
