@@ -59,6 +59,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
         title_justify="left",
         show_edge=False,
         pad_edge=False,
+        show_header=any(columns),
     )
     for column in columns:
         right = column.startswith(">")

@@ -41,7 +41,7 @@ def doctor(
 
     load_plugins(plugin)
     loaded = None if config is None else load_config(config, overrides or ())
-    found = diagnose(loaded)
+    found = diagnose(loaded, where=str(config))
     if json:
         print_json(found)
     else:

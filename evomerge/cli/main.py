@@ -68,11 +68,26 @@ def _start(
     'evomerge run CONFIG' searches, 'front' and 'show' look at what was found, 'export' writes it as
     an ordinary checkpoint. Every command takes --json.
     """
-    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("evomerge").setLevel(level)
+    _log_to_stderr((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
+
+
+class _StderrHandler(logging.Handler):
+    """Prints records on whatever stderr is at that moment; a live bar replaces it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.format(record))
+
+
+def _log_to_stderr(level: int) -> None:
+    logger = logging.getLogger("evomerge")
+    # A run's log file takes INFO even where the terminal shows less.
+    logger.setLevel(min(level, logging.INFO))
+    for handler in list(logger.handlers):
+        if isinstance(handler, _StderrHandler):
+            logger.removeHandler(handler)
+    handler = _StderrHandler(level)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logger.addHandler(handler)
 
 
 def main() -> None:

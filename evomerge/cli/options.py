@@ -28,3 +28,30 @@ def load_plugins(files: Sequence[Path] | None) -> None:
 
     for file in files or ():
         load_plugin_file(file)
+
+
+def find_run(path: Path) -> Path:
+    """Return ``path`` if it is the folder of a run.
+
+    Raises:
+        LedgerError: It isn't; the nearest run beside it is named.
+    """
+    from evomerge.errors import LedgerError, nearest
+
+    if (path / "run.json").is_file():
+        return path
+    beside = {str(file.parent) for file in path.parent.glob("*/run.json")}
+    beside |= {str(file.parent) for file in Path("runs").glob("*/run.json")}
+    what = "is not the folder of a run" if path.exists() else "does not exist"
+    if not beside:
+        raise LedgerError(
+            f"{path} {what}. Give the folder that 'evomerge run' made, runs/NAME by default."
+        )
+    # runs/quikstart and quickstart alike should lead to runs/quickstart.
+    by_name = {Path(run).name: run for run in beside}
+    hint = nearest(path.name, by_name)
+    raise LedgerError(f"{path} {what}; {hint} They are in {', '.join(_parents(beside))}.")
+
+
+def _parents(runs: set[str]) -> list[str]:
+    return sorted({str(Path(run).parent) for run in runs})

@@ -2,19 +2,19 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from evomerge.config import EvaluatorConfig, RunConfig, SourceConfig
+from evomerge.config import RunConfig
 from evomerge.errors import EvomergeError, Problem, ProblemsError
-from evomerge.evaluation.protocol import EVALUATORS, SPLITS, Evaluator
-from evomerge.models.checkpoint import Checkpoint
-from evomerge.models.hub import locate
-from evomerge.models.licences import conflicts, licence_of
+from evomerge.evaluation.protocol import SPLITS, Evaluator
+from evomerge.models.licences import conflicts
 from evomerge.models.tokenizers import tokenizer_differences
+from evomerge.runs.builders import build_evaluators, evaluator_specs
 from evomerge.runs.machine import Machine, free_memory, inspect_machine
+from evomerge.runs.prepare import prepare
+from evomerge.runs.sources import OpenedSource, open_sources
 
 
 @dataclass(frozen=True)
@@ -90,93 +90,55 @@ class Diagnosis:
     problems: tuple[Problem, ...] = ()
 
 
-def diagnose(
-    config: RunConfig | None = None,
-    *,
-    check: Callable[[RunConfig], None] = lambda config: None,
-) -> Diagnosis:
+def diagnose(config: RunConfig | None = None, *, where: str = "") -> Diagnosis:
     """Look at this machine and, if there is one, at everything that ``config`` names.
 
     Args:
         config: The run file.
-        check: Raises a ``ProblemsError`` with all that keeps the run from starting.
+        where: The file, for messages.
     """
     machine = inspect_machine()
     if config is None:
         return Diagnosis(machine)
-    sources = _Sources(config)
-    tasks = [
-        task for name, item in config.evaluators.items() if (task := _task(name, item, config))
-    ]
+    warnings: list[str] = []
     problems: tuple[Problem, ...] = ()
     try:
-        check(config)
+        prepared = prepare(config, where=where)
+        sources, evaluators = prepared.sources, prepared.evaluators
+        warnings += prepared.warnings
     except ProblemsError as error:
         problems = error.problems
-    except EvomergeError as error:
-        problems = (Problem("", str(error)),)
+        # What can be read is still worth showing.
+        sources = open_sources(config.sources, [])
+        evaluators = build_evaluators(evaluator_specs(config), [])
+    warnings += _memory_warnings(config, sources)
+    base = config.base or next(iter(config.sources))
     return Diagnosis(
         machine=machine,
-        sources=tuple(sources.reports.values()),
-        tasks=tuple(tasks),
-        licences=tuple(conflicts({r.name: r.licence for r in sources.reports.values()})),
-        warnings=tuple(_warnings(config, sources)),
+        sources=tuple(_describe(name, item, sources.get(base)) for name, item in sources.items()),
+        tasks=tuple(_task(name, item, config) for name, item in evaluators.items()),
+        licences=tuple(conflicts({name: item.licence for name, item in sources.items()})),
+        warnings=tuple(warnings),
         problems=problems,
     )
 
 
-@dataclass
-class _Sources:
-    """Every source of a run file that can be read."""
-
-    config: RunConfig
-    reports: dict[str, SourceReport] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        base = self.config.base or next(iter(self.config.sources))
-        found = {
-            name: opened
-            for name, source in self.config.sources.items()
-            if (opened := _open(source)) is not None
-        }
-        for name, (folder, revision, checkpoint) in found.items():
-            other = found.get(base)
-            differences = (
-                _differences(checkpoint, other[2], folder, other[0])
-                if other is not None and name != base
-                else ()
-            )
-            self.reports[name] = _describe(name, folder, revision, checkpoint, differences)
-
-
-def _open(source: SourceConfig) -> tuple[Path, str | None, Checkpoint] | None:
-    """Return folder, commit and checkpoint of ``source``; None where ``check`` will say why not."""
-    try:
-        located = locate(source.path, source.revision)
-        return located.folder, located.revision, Checkpoint.open(located.folder)
-    except EvomergeError:
-        return None
-
-
-def _describe(
-    name: str,
-    folder: Path,
-    revision: str | None,
-    checkpoint: Checkpoint,
-    differences: tuple[str, ...],
-) -> SourceReport:
+def _describe(name: str, opened: OpenedSource, base: OpenedSource | None) -> SourceReport:
+    checkpoint = opened.checkpoint
     dtypes: Counter[str] = Counter()
     for facts in checkpoint.tensors.values():
         dtypes[facts.dtype] += math.prod(facts.shape)
     embeds = [
-        f.shape for f in checkpoint.tensors.values() if f.role == "embed" and len(f.shape) == 2
+        facts.shape
+        for facts in checkpoint.tensors.values()
+        if facts.role == "embed" and len(facts.shape) == 2
     ]
     rows, width = embeds[0] if embeds else (None, None)
     architectures = checkpoint.config.get("architectures") or ["unknown"]
     return SourceReport(
         name=name,
-        folder=folder,
-        revision=revision,
+        folder=opened.folder,
+        revision=opened.source.revision,
         architecture=str(architectures[0]),
         n_layers=checkpoint.n_layers,
         hidden_size=width,
@@ -185,57 +147,47 @@ def _describe(
         dtypes=dict(dtypes),
         tied=checkpoint.tied,
         n_bytes=checkpoint.total_bytes,
-        licence=licence_of(folder),
-        differences=differences,
+        licence=opened.licence,
+        differences=() if base is None or base is opened else _differences(opened, base),
     )
 
 
-def _differences(
-    checkpoint: Checkpoint, base: Checkpoint, folder: Path, base_folder: Path
-) -> tuple[str, ...]:
+def _differences(opened: OpenedSource, base: OpenedSource) -> tuple[str, ...]:
     """Return what a source differs in from the base."""
+    mine, others = opened.checkpoint, base.checkpoint
     lines = []
-    if checkpoint.n_layers != base.n_layers:
-        lines.append(f"{checkpoint.n_layers} layers, the base has {base.n_layers}.")
+    if mine.n_layers != others.n_layers:
+        lines.append(f"{mine.n_layers} layers, the base has {others.n_layers}.")
     shapes = [
-        f"{name} is {list(facts.shape)}, in the base {list(base.tensors[name].shape)}."
-        for name, facts in checkpoint.tensors.items()
-        if name in base.tensors and facts.shape != base.tensors[name].shape
+        f"{name} is {list(facts.shape)}, in the base {list(others.tensors[name].shape)}."
+        for name, facts in mine.tensors.items()
+        if name in others.tensors and facts.shape != others.tensors[name].shape
     ]
     lines += shapes[:3] + ([f"… and {len(shapes) - 3} more tensors."] if len(shapes) > 3 else [])
     try:
-        lines += tokenizer_differences(base_folder, folder)
+        lines += tokenizer_differences(base.folder, opened.folder)
     except EvomergeError as error:
         lines.append(str(error))
     return tuple(lines)
 
 
-def _task(name: str, item: EvaluatorConfig, config: RunConfig) -> TaskReport | None:
-    """Return what is known of a task; None where ``check`` will say what is wrong with it."""
-    try:
-        plugin = EVALUATORS.get(item.type)
-        evaluator: Evaluator = plugin.value(name, seed=config.search.seed, **_options(item))
-        splits = {split: evaluator.n_examples(split) for split in SPLITS}
-    except (EvomergeError, TypeError):
-        return None
+def _task(name: str, evaluator: Evaluator, config: RunConfig) -> TaskReport:
     metrics = sorted(evaluator.metrics, key=lambda metric: metric.name != evaluator.primary)
-    return TaskReport(name, item.type, splits, {m.name: m.direction for m in metrics})
+    return TaskReport(
+        name=name,
+        type=config.evaluators[name].type,
+        splits={split: evaluator.n_examples(split) for split in SPLITS},
+        metrics={metric.name: metric.direction for metric in metrics},
+    )
 
 
-def _options(item: EvaluatorConfig) -> dict[str, Any]:
-    return dict(item.model_extra or {})
-
-
-def _warnings(config: RunConfig, sources: _Sources) -> list[str]:
-    """Return what may go wrong without keeping the run from starting."""
-    found = []
-    sizes = [report.n_bytes for report in sources.reports.values()]
-    if sizes:
-        # The resident model, and the sources' pages as far as they stay in memory.
-        needed = max(sizes) * config.execution.workers
-        if needed > free_memory():
-            found.append(
-                f"the resident model needs {needed / 1e9:.1f} GB, and {free_memory() / 1e9:.1f} GB "
-                "of memory are free. Use fewer workers or smaller sources."
-            )
-    return found
+def _memory_warnings(config: RunConfig, sources: Mapping[str, OpenedSource]) -> list[str]:
+    """Warn where a resident model a worker won't fit in memory; sources are mapped, not loaded."""
+    largest = max((item.checkpoint.total_bytes for item in sources.values()), default=0)
+    needed, free = largest * config.execution.workers, free_memory()
+    if needed <= free:
+        return []
+    return [
+        f"the resident model needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are "
+        "free. Use smaller sources, or a machine with more memory."
+    ]
