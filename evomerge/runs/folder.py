@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy.engine import make_url
-
 from evomerge.errors import LedgerError
 from evomerge.runs.failpoints import failpoint
 
 SCHEMA_VERSION = 1
 _TRIES, _PAUSE_S = 10, 0.02
+_SQLITE = "sqlite:///"
 _OURS = ("config.yaml", "driver.lock", "log.txt")
 
 
@@ -168,13 +167,13 @@ def write_run(path: Path, *, run_id: str, name: str, ledger: str, config: str) -
         ledger: URL of the ledger; a relative SQLite file is relative to the working folder.
         config: The resolved run file as YAML.
     """
-    url = make_url(ledger)
-    file = Path(url.database or "").absolute()
+    database, _, options = ledger.removeprefix(_SQLITE).partition("?")
+    file = Path(database).absolute()
     body = {
         "schema_version": SCHEMA_VERSION,
         "run_id": run_id,
         "name": name,
-        "ledger": url.set(database=str(file)).render_as_string(),
+        "ledger": f"{_SQLITE}{file}" + (f"?{options}" if options else ""),
         # Found again when the workspace moves as a whole, or is mounted elsewhere.
         "ledger_from_here": os.path.relpath(file, path.absolute()),
     }
@@ -222,11 +221,12 @@ def _lock(file: IO[str]) -> bool:
 
 def _ledger_url(path: Path, raw: dict[str, Any]) -> str:
     """Return the ledger's URL; where the file has moved along with the folder, the new place."""
-    url = make_url(raw["ledger"])
+    url = str(raw["ledger"])
+    database, _, options = url.removeprefix(_SQLITE).partition("?")
     beside = path / str(raw.get("ledger_from_here", ""))
-    if url.database and not Path(url.database).exists() and beside.is_file():
-        url = url.set(database=str(beside.resolve()))
-    return url.render_as_string()
+    if url.startswith(_SQLITE) and not Path(database).exists() and beside.is_file():
+        return f"{_SQLITE}{beside.resolve()}" + (f"?{options}" if options else "")
+    return url
 
 
 def _unwritable(path: Path, error: OSError) -> LedgerError:

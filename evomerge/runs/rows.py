@@ -46,7 +46,7 @@ class CandidateRow:
     """A candidate.
 
     Args:
-        candidate_id: ``ASK-INDEX``, or ``ref-NAME`` for a reference.
+        candidate_id: ``ASK-INDEX``, or ``ref-NAME`` or ``uniform`` for a reference.
         ask, place: Which ask it came from, and its index there; −1 and a running number for a
             reference.
         kind: ``search`` or ``reference``.

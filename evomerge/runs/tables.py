@@ -55,7 +55,7 @@ candidate = Table(
     "candidate",
     METADATA,
     Column("run_id", String(32), primary_key=True),
-    Column("candidate_id", String(80), primary_key=True),  # ASK-INDEX, or ref-NAME
+    Column("candidate_id", String(255), primary_key=True),  # ASK-INDEX, ref-NAME, uniform
     Column("ask", Integer, nullable=False),  # -1 for a reference
     Column("place", Integer, nullable=False),  # index within its ask
     Column("kind", String(16), nullable=False),  # search, reference
@@ -70,7 +70,7 @@ attempt = Table(
     METADATA,
     Column("attempt_id", Integer, primary_key=True, autoincrement=True),
     Column("run_id", String(32), nullable=False),
-    Column("candidate_id", String(80), nullable=False),
+    Column("candidate_id", String(255), nullable=False),
     Column("split", String(16), nullable=False),
     Column("number", Integer, nullable=False),
     Column("status", String(8), nullable=False),  # done, failed
@@ -91,7 +91,7 @@ score_block = Table(
     "score_block",
     METADATA,
     Column("run_id", String(32), primary_key=True),
-    Column("candidate_id", String(80), primary_key=True),
+    Column("candidate_id", String(255), primary_key=True),
     Column("task", String(255), primary_key=True),
     Column("split", String(16), primary_key=True),
     Column("metric", String(255), primary_key=True),
@@ -109,7 +109,7 @@ answer_block = Table(
     "answer_block",
     METADATA,
     Column("run_id", String(32), primary_key=True),
-    Column("candidate_id", String(80), primary_key=True),
+    Column("candidate_id", String(255), primary_key=True),
     Column("task", String(255), primary_key=True),
     Column("split", String(16), primary_key=True),
     Column("block", Integer, primary_key=True),
@@ -120,7 +120,7 @@ estimate = Table(
     "estimate",
     METADATA,
     Column("run_id", String(32), primary_key=True),
-    Column("candidate_id", String(80), primary_key=True),
+    Column("candidate_id", String(255), primary_key=True),
     Column("split", String(16), primary_key=True),
     Column("task", String(255), primary_key=True),
     Column("metric", String(255), primary_key=True),

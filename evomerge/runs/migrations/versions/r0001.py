@@ -14,7 +14,7 @@ def upgrade() -> None:
     op.create_table(
         "answer_block",
         sa.Column("run_id", sa.String(length=32), nullable=False),
-        sa.Column("candidate_id", sa.String(length=80), nullable=False),
+        sa.Column("candidate_id", sa.String(length=255), nullable=False),
         sa.Column("task", sa.String(length=255), nullable=False),
         sa.Column("split", sa.String(length=16), nullable=False),
         sa.Column("block", sa.Integer(), nullable=False),
@@ -25,7 +25,7 @@ def upgrade() -> None:
         "attempt",
         sa.Column("attempt_id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("run_id", sa.String(length=32), nullable=False),
-        sa.Column("candidate_id", sa.String(length=80), nullable=False),
+        sa.Column("candidate_id", sa.String(length=255), nullable=False),
         sa.Column("split", sa.String(length=16), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("status", sa.String(length=8), nullable=False),
@@ -45,7 +45,7 @@ def upgrade() -> None:
     op.create_table(
         "candidate",
         sa.Column("run_id", sa.String(length=32), nullable=False),
-        sa.Column("candidate_id", sa.String(length=80), nullable=False),
+        sa.Column("candidate_id", sa.String(length=255), nullable=False),
         sa.Column("ask", sa.Integer(), nullable=False),
         sa.Column("place", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
@@ -67,7 +67,7 @@ def upgrade() -> None:
     op.create_table(
         "estimate",
         sa.Column("run_id", sa.String(length=32), nullable=False),
-        sa.Column("candidate_id", sa.String(length=80), nullable=False),
+        sa.Column("candidate_id", sa.String(length=255), nullable=False),
         sa.Column("split", sa.String(length=16), nullable=False),
         sa.Column("task", sa.String(length=255), nullable=False),
         sa.Column("metric", sa.String(length=255), nullable=False),
@@ -111,7 +111,7 @@ def upgrade() -> None:
     op.create_table(
         "score_block",
         sa.Column("run_id", sa.String(length=32), nullable=False),
-        sa.Column("candidate_id", sa.String(length=80), nullable=False),
+        sa.Column("candidate_id", sa.String(length=255), nullable=False),
         sa.Column("task", sa.String(length=255), nullable=False),
         sa.Column("split", sa.String(length=16), nullable=False),
         sa.Column("metric", sa.String(length=255), nullable=False),

@@ -1,0 +1,126 @@
+"""A candidate as something to keep: an ordinary checkpoint, its recipe, or a mergekit file."""
+
+from pathlib import Path
+from typing import Literal
+
+from evomerge.config.run import SourceConfig
+from evomerge.config.yaml_text import dump_yaml
+from evomerge.errors import LedgerError
+from evomerge.recipes.recipe import Recipe, Source
+from evomerge.runs.card import model_card
+from evomerge.runs.results import CandidateDetails, RunResults
+
+Format = Literal["hf", "recipe", "mergekit"]
+RECIPE_FILE = "recipe.yaml"
+MERGEKIT_FILE = "mergekit.yaml"
+
+
+def export(path: Path, candidate: str, out: Path, *, format: Format = "hf") -> Path:
+    """Write ``candidate`` of the run in the folder ``path``.
+
+    Args:
+        path: The run's folder.
+        candidate: A candidate's id, or ``best``.
+        out: New folder. For a recipe or mergekit file, a name that ends in ``.yaml`` or ``.yml`` is
+            the file itself.
+        format: ``hf`` for a checkpoint with tokenizer, configuration, model card and recipe;
+            ``recipe`` or ``mergekit`` for one file.
+
+    Returns:
+        What was written.
+
+    Raises:
+        LedgerError: There is no such candidate, it failed, or ``out`` exists.
+        ProblemsError: A source is gone or no longer what the recipe says.
+        EvomergeError: The recipe can't be written in that format, or the disk is full; then nothing
+            is left under ``out``.
+    """
+    results = RunResults.open(path)
+    try:
+        details = results.show(candidate)
+        rows = {row.candidate_id: row for row in results.records.candidates()}
+        if format == "hf":
+            _check_sound(details)
+            card = model_card(details, results.row, rows)
+            return _export_checkpoint(details, out, card)
+    finally:
+        results.close()
+    if format == "recipe":
+        return _write_text(out, RECIPE_FILE, dump_yaml(dict(details.recipe)))
+    return _write_text(out, MERGEKIT_FILE, _mergekit(_recipe(details, pinned=False)))
+
+
+def _check_sound(details: CandidateDetails) -> None:
+    for split, failure in details.failures.items():
+        raise LedgerError(
+            f"candidate {details.candidate} failed on the {split} split: {failure.message}. Export "
+            "another one, or its recipe with --format recipe."
+        )
+
+
+def _export_checkpoint(details: CandidateDetails, out: Path, card: str) -> Path:
+    """Merge to disk, streaming; the card and the recipe go with it."""
+    from evomerge.merging.engine import Merger
+    from evomerge.merging.stream import merge_to_disk
+    from evomerge.models.checkpoint import Checkpoint
+    from evomerge.models.hub import locate
+
+    recipe = _recipe(details, pinned=True)
+    checkpoints = {
+        source.name: Checkpoint.open(locate(source.path, source.revision).folder)
+        for source in recipe.sources
+    }
+    merger = Merger(checkpoints, {source.name: source for source in recipe.sources})
+    extra = {"README.md": card, RECIPE_FILE: dump_yaml(dict(details.recipe))}
+    return merge_to_disk(recipe, merger, out, extra_files=extra)
+
+
+def _mergekit(recipe: Recipe) -> str:
+    """Return a mergekit file; the base's tensors let values by layer be written as filters."""
+    from evomerge.models.checkpoint import Checkpoint
+    from evomerge.models.hub import locate
+    from evomerge.recipes.mergekit_export import export_mergekit
+
+    base = recipe.source(recipe.base)
+    checkpoint = Checkpoint.open(locate(base.path, base.revision).folder)
+    return export_mergekit(recipe, tensors=checkpoint.tensors, n_layers=checkpoint.n_layers)
+
+
+def _recipe(details: CandidateDetails, *, pinned: bool) -> Recipe:
+    """Return the stored recipe; ``pinned``: with its sources found and compared by content."""
+    from evomerge.merging.registry import METHODS
+    from evomerge.recipes.files import load_recipe
+
+    return load_recipe(
+        details.recipe,
+        METHODS.declarations(),
+        locate_source=_open_pinned if pinned else None,
+    )
+
+
+def _open_pinned(name: str, path: str, revision: str | None) -> Source:
+    """Return the source at ``path`` with the hash of what is there now."""
+    from evomerge.runs.sources import open_source
+
+    return open_source(name, SourceConfig(path=path, revision=revision)).source
+
+
+def _write_text(out: Path, name: str, text: str) -> Path:
+    """Write one file, whole or not at all; what exists is never overwritten."""
+    file = out if out.suffix in (".yaml", ".yml") else out / name
+    if file.exists() or (out.exists() and out.is_dir() and any(out.iterdir())):
+        raise LedgerError(f"{file if file.exists() else out} exists. Choose another --out.")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f".{file.name}.partial")
+        try:
+            partial.write_text(text, encoding="utf-8")
+            partial.rename(file)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise LedgerError(
+            f"{file} can't be written: {error.strerror or error}. Choose another --out, or free "
+            "some disk space."
+        ) from error
+    return file

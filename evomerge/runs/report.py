@@ -1,0 +1,257 @@
+"""The report of a finished run on the test split: base, sources, uniform average, best found.
+
+The search never sees the test split; each time it is opened is a decision in the ledger.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evomerge.errors import LedgerError, RunFailedError
+from evomerge.evaluation.intervals import Estimate
+from evomerge.execution.inprocess import InprocessExecutor
+from evomerge.execution.protocol import Failure
+from evomerge.recipes.recipe import Recipe
+from evomerge.runs.comparison import Difference, paired_difference
+from evomerge.runs.events import Event
+from evomerge.runs.folder import RunFolder, driver_lock
+from evomerge.runs.ledger import Ledger
+from evomerge.runs.objectives import Objective
+from evomerge.runs.plan import needed_numbers
+from evomerge.runs.prepare import Prepared
+from evomerge.runs.records import RunRecords
+from evomerge.runs.references import Reference, references
+from evomerge.runs.rows import RunRow
+from evomerge.runs.scoring import Pending, Scored, Scorer
+from evomerge.runs.start import prepare_stored
+from evomerge.runs.state import TEST, SearchState
+from evomerge.runs.writer import RunWriter
+
+OnModel = Callable[[str, int, int], None]
+"""Called before a model is scored: its label, its number from 1, how many there are."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One line of the table.
+
+    Args:
+        candidate: Id in the ledger.
+        label: ``base (NAME)``, a source's name, ``uniform average`` or ``best found``.
+        recipe_hash: Its recipe.
+        tasks: Task → its primary metric's estimate; empty where it failed.
+        objectives: Objective → estimate; empty where it failed.
+        failure: Why it has no scores, or None.
+    """
+
+    candidate: str
+    label: str
+    recipe_hash: str
+    tasks: Mapping[str, Estimate]
+    objectives: Mapping[str, Estimate]
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The table, all of it on the test split; raw values in the declared direction.
+
+    Args:
+        name: The run's name.
+        contestants: Base, sources, uniform average, then the best found.
+        metrics: Task → its primary metric.
+        directions: Objective → ``maximize`` or ``minimize``.
+        differences: Objective by objective, the best found against the best other model.
+        openings: How often this run's test split was opened, this time included.
+    """
+
+    name: str
+    contestants: Sequence[Contestant]
+    metrics: Mapping[str, str]
+    directions: Mapping[str, str]
+    differences: Sequence[Difference]
+    openings: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the table as plain data."""
+        return {
+            "name": self.name,
+            "split": TEST,
+            "models": [
+                {
+                    "candidate": item.candidate,
+                    "label": item.label,
+                    "recipe_hash": item.recipe_hash,
+                    "tasks": {name: vars(e) for name, e in item.tasks.items()},
+                    "objectives": {name: vars(e) for name, e in item.objectives.items()},
+                    "failure": None if item.failure is None else item.failure.message,
+                }
+                for item in self.contestants
+            ],
+            "metrics": dict(self.metrics),
+            "directions": dict(self.directions),
+            "differences": [
+                {
+                    "objective": item.objective,
+                    "candidate": item.candidate,
+                    "other": item.other,
+                    **vars(item.estimate),
+                }
+                for item in self.differences
+            ],
+            "openings": self.openings,
+        }
+
+
+def make_report(path: Path, *, on_model: OnModel = lambda label, index, total: None) -> Report:
+    """Score base, sources, uniform average and the best found on the test split.
+
+    What is scored already is read from the ledger.
+
+    Args:
+        path: The run's folder.
+        on_model: Told before each model that has to be scored.
+
+    Raises:
+        LedgerError: The run isn't finished, is driven by another process, or a source or task has
+            changed since.
+        RunFailedError: The best model can't be scored.
+    """
+    _need_final(RunFolder.open(path))
+    folder, prepared, row = prepare_stored(path)
+    with driver_lock(path), contextlib.closing(Ledger.open(folder.ledger)) as ledger:
+        return _Reporter(prepared, row, RunRecords(ledger, row.run_id), on_model).report()
+
+
+def _need_final(folder: RunFolder) -> None:
+    """Refuse a run that isn't finished before its sources are read."""
+    with contextlib.closing(Ledger.open(folder.ledger, read_only=True)) as ledger:
+        records = RunRecords(ledger, folder.run_id)
+        budget = records.run().config["search"]["budget"]
+        if SearchState.load(records, budget=budget).final is None:
+            raise LedgerError(
+                f"run {folder.name!r} isn't finished, and its test split stays closed until then. "
+                f"Go on with it: evomerge resume {folder.path}"
+            )
+
+
+class _Reporter:
+    """Makes one report.
+
+    Args:
+        prepared: What the run is made of.
+        row: The run.
+        records: Its records.
+        on_model: Told before each model that has to be scored.
+    """
+
+    def __init__(
+        self, prepared: Prepared, row: RunRow, records: RunRecords, on_model: OnModel
+    ) -> None:
+        self._prepared = prepared
+        self._row = row
+        self._records = records
+        self._on_model = on_model
+        self._state = SearchState.load(records, budget=row.config["search"]["budget"])
+        self._writer = RunWriter(records.ledger, row.run_id)
+
+    def report(self) -> Report:
+        """Record that the test split is opened, score what is missing, and return the table."""
+        assert self._state.final is not None
+        best = str(self._state.final["best"])
+        others = references(self._prepared)
+        stored = self._state.candidates[best]
+        recipe = self._prepared.space.recipe(stored.genome or {})
+        self._writer.add_references([(item.row, item.recipe.to_dict()) for item in others])
+        ids = [*(item.row.candidate_id for item in others), best]
+        self._writer.decide("open_test", {"candidates": ids})
+        models = [(item.row.candidate_id, item.label, item.recipe) for item in others]
+        models.append((best, "best found", recipe))
+        self._score(models)
+        if failure := self._state.failures[TEST].get(best):
+            raise RunFailedError(
+                f"the best candidate {best} failed on the test split: {failure.message}. Mend the "
+                "cause and ask for the report again."
+            )
+        return Report(
+            name=self._row.name,
+            contestants=[self._contestant(*model) for model in models],
+            metrics={name: item.primary for name, item in self._prepared.evaluators.items()},
+            directions={item.name: item.direction for item in self._prepared.objectives.all},
+            differences=[
+                found
+                for item in self._prepared.objectives.all
+                if (found := self._difference(item, best, others)) is not None
+            ],
+            openings=len(self._records.decisions("open_test")),
+        )
+
+    def _score(self, models: Sequence[tuple[str, str, Recipe]]) -> None:
+        """Score the models that have no test scores yet."""
+        missing = [m for m in models if m[0] not in self._state.estimates[TEST]]
+        if not missing:
+            return
+        prepared = self._prepared
+        executor = InprocessExecutor(lambda: prepared.worker.build(prepared.evaluators))
+        scorer = Scorer(
+            self._writer,
+            executor,
+            prepared.evaluators,
+            dtype=prepared.config.recipe.dtype,
+            numeric_class=prepared.numeric_class,
+            needed=needed_numbers(prepared.objectives, prepared.evaluators),
+            reuse=self._row.reuse,
+        )
+        try:
+            for index, (candidate_id, label, recipe) in enumerate(missing):
+                self._on_model(label, index + 1, len(missing))
+                attempt = self._state.attempts[candidate_id, TEST] + 1
+                pending = Pending(candidate_id, recipe, attempt)
+                tasks = list(prepared.evaluators)
+                for _ in scorer.score(
+                    [pending], TEST, tasks, keep_answers=True, tell_of=self._take
+                ):
+                    pass
+        finally:
+            executor.close()
+
+    def _take(self, scored: Scored) -> Event | None:
+        self._state.attempted(scored.candidate_id, TEST, scored.failure, scored.estimates)
+        return None
+
+    def _contestant(self, candidate_id: str, label: str, recipe: Recipe) -> Contestant:
+        estimates = self._state.estimates[TEST].get(candidate_id)
+        if estimates is None:
+            failure = self._state.failures[TEST][candidate_id]
+            return Contestant(candidate_id, label, recipe.hash(), {}, {}, failure)
+        return Contestant(
+            candidate=candidate_id,
+            label=label,
+            recipe_hash=recipe.hash(),
+            tasks={
+                name: estimates[name, item.primary]
+                for name, item in self._prepared.evaluators.items()
+            },
+            objectives=self._prepared.objectives.estimates(estimates),
+        )
+
+    def _difference(
+        self, objective: Objective, best: str, others: Sequence[Reference]
+    ) -> Difference | None:
+        """Compare the best found with the reference that is best on ``objective``."""
+        found = self._state.estimates[TEST]
+        ids = [r.row.candidate_id for r in others if r.row.candidate_id in found]
+        if not ids:
+            return None
+        rival = max(ids, key=lambda n: objective.utility(objective.estimate(found[n]).value))
+        mine, theirs = (
+            {
+                (task, metric): self._records.scores(name, TEST, task, metric)
+                for task, metric in objective.parts
+            }
+            for name in (best, rival)
+        )
+        estimate = paired_difference(objective, self._prepared.evaluators, mine, theirs)
+        return Difference(objective.name, best, rival, estimate)
