@@ -165,8 +165,9 @@ class RecipeCheck:
             yes = ", ".join(repr(name) for name, is_tied in tied.items() if is_tied)
             no = ", ".join(repr(name) for name, is_tied in tied.items() if not is_tied)
             yield (
-                f"head and embedding are one tensor in {yes} and two in {no}. Untie the "
-                "former first (save it with tie_word_embeddings false and a head of its own), or leave it out."
+                f"head and embedding are one tensor in {yes} and two in {no}. "
+                "Untie the former first (save it with tie_word_embeddings false and a "
+                "head of its own), or leave it out."
             )
 
     def _depth_problems(self, found: list[str]) -> Iterator[str]:

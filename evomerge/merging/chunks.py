@@ -25,7 +25,7 @@ class Readable(Protocol):
         """Number of elements."""
 
     def read(self, start: int, stop: int) -> Tensor:
-        """Return elements ``[start, stop)``, wide: never write to them; valid until the next call."""
+        """Return elements ``[start, stop)``, wide; valid until the next call, never written to."""
 
 
 class Buffers:

@@ -11,7 +11,7 @@ from torch import Tensor
 from evomerge.errors import MergeError
 from evomerge.merging.checks import RecipeCheck
 from evomerge.merging.chunks import BLOCK, Buffers, blocks
-from evomerge.merging.lowering import Lowering, SourcePiece, wide_dtype
+from evomerge.merging.lowering import Combination, Lowering, SourcePiece, wide_dtype
 from evomerge.merging.plan import BUFFERS, FLOATS, Layout, Leaf, Node, Output, Planner
 from evomerge.merging.registry import METHODS
 from evomerge.merging.statistics import Store
@@ -191,7 +191,7 @@ class Merger:
             readable = self._lowering.readable(output.node, wide_dtype(output.node))
             if isinstance(readable, SourcePiece) and self._store.is_finite(readable.leaf):
                 flat.copy_(readable.raw)
-            else:
+            elif not isinstance(readable, Combination) or not readable.write(flat):
                 for start, stop in blocks(readable.numel, self._chunk):
                     flat[start:stop].copy_(readable.read(start, stop))
             self._lowering.finish()

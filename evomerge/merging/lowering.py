@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evomerge.errors import MergeError
+from evomerge.merging import native
 from evomerge.merging.arithmetic import combine
 from evomerge.merging.chunks import Buffers, LazyPieces, Readable, blocks
+from evomerge.merging.cuts import Cut
+from evomerge.merging.masks import Stream
 from evomerge.merging.plan import Leaf, Merged, Node
 from evomerge.merging.registry import METHODS, MergeMethod
-from evomerge.merging.statistics import Store
+from evomerge.merging.statistics import Part, Store
 
 
 class SourcePiece:
@@ -45,6 +48,15 @@ class SourcePiece:
     def seen_whole(self) -> bool:
         """Whether all values were read, and so are finite."""
         return self._seen == self.numel
+
+    def again(self) -> "SourcePiece":
+        """Return the same tensor with a buffer of its own, so that pieces of both can be held."""
+        buffer = torch.empty_like(self._buffer)
+        return SourcePiece(self.leaf, self.raw, self._wide, buffer, checked=self._checked)
+
+    def note_seen(self) -> None:
+        """Take down that a sum over all values was finite."""
+        self._seen = self.numel
 
     def read(self, start: int, stop: int) -> Tensor:
         """Return elements ``[start, stop)``, wide.
@@ -86,6 +98,25 @@ class Combination:
         """Return elements ``[start, stop)``."""
         pieces = LazyPieces(self._parts, start, stop)
         return combine(pieces, self._coefficients, out=self._buffer[: stop - start])
+
+    def write(self, out: Tensor) -> bool:
+        """Write all of it to ``out`` in one go, if the compiled loops can.
+
+        Args:
+            out: Flat tensor that takes the result.
+
+        Returns:
+            Whether it was written and all of it is finite.
+        """
+        sources = [part for part in self._parts if isinstance(part, SourcePiece)]
+        raws = [part.raw for part in sources]
+        if len(sources) < len(self._parts) or not native.fits(out, *raws):
+            return False
+        if not native.combine(out, raws, self._coefficients):
+            return False
+        for part in sources:
+            part.note_seen()
+        return True
 
 
 class Call:
@@ -157,6 +188,7 @@ class NodeStats:
         inputs: What is merged, in the order in which the method gets it.
         parts: Their tensors.
         base: The base's tensor, if the method takes one.
+        wide: Element type that is computed in.
         store: Where figures of sources are kept.
     """
 
@@ -166,20 +198,74 @@ class NodeStats:
         inputs: Sequence[Node],
         parts: Sequence[Readable],
         base: Readable | None,
+        wide: torch.dtype,
         store: Store,
     ) -> None:
         self.piece = (0, 0)
         self.layer = node.place.layer
         self.n_layers = node.n_layers
+        self.n_dims = len(node.facts.shape)
         self._node = node
         self._inputs = inputs
         self._parts = parts
         self._base = base
+        self._wide = wide
         self._store = store
+        self._spare: list[Readable] = []
+        self._cuts: dict[tuple[int, float], Cut] = {}
+        self._totals: dict[str, float] = {}
 
     def gram(self) -> NDArray[np.float64]:
         """Return inner products of the whole inputs, shape ``(n, n)``."""
         return self._store.gram(self._inputs, self._parts)
+
+    def trim(self, index: int, delta: Tensor, density: float) -> Tensor:
+        """Return this piece of a task vector with all but its largest magnitudes set to 0."""
+        if (index, density) not in self._cuts:
+            base, *parts = self._whole_tensors()
+            assert self._node.base is not None
+            self._cuts[index, density] = self._store.cut(
+                self._node.base,
+                self._inputs[index],
+                int(density * base.numel),
+                (base, parts[index]),
+                self._wide,
+            )
+        flat = self._cuts[index, density].trim(delta.reshape(-1), self.piece[0])
+        return flat.view(delta.shape)
+
+    def mask(self, index: int, density: float) -> Tensor:
+        """Return 1 and 0 for this piece of input ``index``: each element kept with ``density``."""
+        stream = Stream.of(
+            seed=self._node.seed,
+            method=self._node.method,
+            content=content_key(self._inputs[index]),
+            tensor=self._node.place.name,
+        )
+        return stream.mask(density, *self.piece)
+
+    def total(self, key: str, part: Part) -> float:
+        """Return ``part`` summed over the whole tensors in canonical blocks."""
+        if key not in self._totals:
+            tensor, *parts = self._whole_tensors()
+            piece = self.piece
+            total = 0.0
+            for start, stop in blocks(tensor.numel):
+                self.piece = (start, stop)
+                total += part(tensor.read(start, stop), LazyPieces(parts, start, stop))
+            self.piece = piece
+            self._totals[key] = total
+        return self._totals[key]
+
+    def _whole_tensors(self) -> list[Readable]:
+        """Base and inputs, in buffers other than those of the pieces that the method holds."""
+        if not self._spare:
+            assert self._base is not None
+            self._spare = [
+                part.again() if isinstance(part, SourcePiece) else part
+                for part in (self._base, *self._parts)
+            ]
+        return self._spare
 
 
 class Lowering:
@@ -227,7 +313,7 @@ class Lowering:
         base_part = None if base is None else self._part(base, method, wide)
         stats = None
         if method.needs:
-            stats = NodeStats(node, inputs, parts, base_part, self._store)
+            stats = NodeStats(node, inputs, parts, base_part, wide, self._store)
             options["stats"] = stats
         function = partial(method.function, **options)
         shape = None if method.chunked else node.facts.shape
@@ -253,7 +339,7 @@ class Lowering:
         assert method.coefficients is not None
         if method.needs:
             parts = [self._part(item, method, wide) for item in inputs]
-            options["stats"] = NodeStats(node, inputs, parts, None, self._store)
+            options["stats"] = NodeStats(node, inputs, parts, None, wide, self._store)
         factors = method.coefficients(**options)
         nodes = [*([base] if base is not None else []), *inputs]
         terms = sorted(

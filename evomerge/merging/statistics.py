@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evomerge.merging.chunks import Readable, Whole, blocks
+from evomerge.merging.cuts import Cut, TaskVector
 from evomerge.merging.plan import Leaf, Node
+
+Part = Callable[[Tensor, Sequence[Tensor]], float]
+"""Pieces of the base and of the inputs → what they add to a figure of the whole tensors."""
 
 
 class Stats(Protocol):
@@ -23,8 +27,31 @@ class Stats(Protocol):
     def n_layers(self) -> int:
         """Layers of the stage's model."""
 
+    @property
+    def n_dims(self) -> int:
+        """Dimensions of the whole tensor: 1 for norms and biases."""
+
     def gram(self) -> NDArray[np.float64]:
         """Return inner products of the whole inputs, shape ``(n, n)``."""
+
+    def trim(self, index: int, delta: Tensor, density: float) -> Tensor:
+        """Return this piece of a task vector with all but its largest magnitudes set to 0.
+
+        Args:
+            index: Which input.
+            delta: The piece that is being merged of that input less the base, shape ``(*s)``.
+            density: Share of the whole task vector's ``d`` elements to keep: exactly
+                ``⌊density·d⌋`` of them, equal magnitudes by lower flat index.
+        """
+
+    def mask(self, index: int, density: float) -> Tensor:
+        """Return 1 and 0 for this piece of input ``index``: each element kept with ``density``."""
+
+    def total(self, key: str, part: Part) -> float:
+        """Return ``part`` summed over the whole tensors in canonical blocks, once for each ``key``.
+
+        ``part`` may ask for ``trim`` and ``mask`` of the pieces that it is given.
+        """
 
 
 class WholeTensors:
@@ -33,7 +60,9 @@ class WholeTensors:
     Args:
         base: The base's tensor, if there is one.
         tensors: The inputs' tensors.
-        layer, n_layers: Where they stand.
+        layer: Layer that they stand in.
+        n_layers: Layers of the model.
+        masks: What ``mask`` returns, one tensor an input; all ones if absent.
     """
 
     def __init__(
@@ -43,15 +72,34 @@ class WholeTensors:
         *,
         layer: int | None = None,
         n_layers: int = 0,
+        masks: Sequence[Tensor] | None = None,
     ) -> None:
         self._base = base
-        self._tensors = [Whole(tensor, tensor.dtype) for tensor in tensors]
+        self._tensors = tensors
+        self._masks = masks
         self.layer = layer
         self.n_layers = n_layers
+        self.n_dims = tensors[0].ndim if tensors else 0
 
     def gram(self) -> NDArray[np.float64]:
         """Return inner products of the whole inputs, shape ``(n, n)``."""
-        return gram_of(self._tensors)
+        return gram_of([Whole(tensor, tensor.dtype) for tensor in self._tensors])
+
+    def trim(self, index: int, delta: Tensor, density: float) -> Tensor:
+        """Return ``delta`` with all but its largest magnitudes set to 0."""
+        flat = delta.reshape(-1)
+        whole, zero = Whole(flat, flat.dtype), Whole(torch.zeros_like(flat), flat.dtype)
+        cut = TaskVector(zero, whole, flat.dtype).cut(int(density * flat.numel()))
+        return cut.trim(flat, 0).view(delta.shape)
+
+    def mask(self, index: int, density: float) -> Tensor:
+        """Return the given mask of input ``index``."""
+        return torch.ones(()) if self._masks is None else self._masks[index]
+
+    def total(self, key: str, part: Part) -> float:
+        """Return ``part`` of the whole tensors."""
+        assert self._base is not None
+        return part(self._base, self._tensors)
 
 
 def gram_of(tensors: Sequence[Readable]) -> NDArray[np.float64]:
@@ -78,6 +126,8 @@ class Store:
         self._finite: set[Leaf] = set()
         self._same: dict[tuple[Leaf, Leaf], bool] = {}
         self._dots: dict[tuple[Leaf, Leaf], float] = {}
+        self._cuts: dict[tuple[Leaf, Leaf, int], Cut] = {}
+        self._vectors: dict[tuple[Leaf, Leaf], TaskVector] = {}
 
     def is_finite(self, leaf: Leaf) -> bool:
         """Tell whether all values of a tensor were seen to be finite."""
@@ -110,6 +160,28 @@ class Store:
             self._dots.update(zip(pairs, fresh.ravel().tolist(), strict=True))
         n = len(leaves)
         return np.array([self._dots[pair] for pair in pairs]).reshape(n, n)
+
+    def cut(
+        self, base: Node, node: Node, keep: int, parts: tuple[Readable, Readable], wide: torch.dtype
+    ) -> Cut:
+        """Return the cut that keeps the ``keep`` largest of a task vector, remembered for sources.
+
+        Args:
+            base: What the base's tensor is.
+            node: What the other tensor is.
+            keep: How many elements stay.
+            parts: Both tensors.
+            wide: Element type that they are read in.
+        """
+        if not isinstance(base, Leaf) or not isinstance(node, Leaf):
+            return TaskVector(*parts, wide).cut(keep)
+        key = (base, node, keep)
+        if key not in self._cuts:
+            pair = (base, node)
+            if pair not in self._vectors:
+                self._vectors[pair] = TaskVector(*parts, wide, (self._raw(base), self._raw(node)))
+            self._cuts[key] = self._vectors[pair].cut(keep)
+        return self._cuts[key]
 
 
 def _bits(tensor: Tensor) -> Tensor:

@@ -50,8 +50,8 @@ def linear_coefficients(*, weights: Sequence[float], normalize: bool = True) -> 
     total = sum(weights) if normalize else 1.0
     if abs(total) < 1e-8:
         raise MergeError(
-            f"linear got weights {list(weights)}, whose sum is {total:g}; expected another sum than "
-            "0 where normalize is true. Change a weight, or set normalize: false."
+            f"linear got weights {list(weights)}, whose sum is {total:g}; expected another "
+            "sum than 0 where normalize is true. Change a weight, or set normalize: false."
         )
     return [weight / total for weight in weights]
 

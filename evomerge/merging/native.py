@@ -1,0 +1,140 @@
+"""The compiled inner loops of ``kernels.c``, where they could be built; torch does the same too.
+
+Callers ask ``fits`` first and fall back on torch, which gives the same bits: tests hold both equal.
+"""
+
+import ctypes
+import importlib.machinery
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+DTYPES = {torch.float32: 0, torch.bfloat16: 1}
+"""Element types that the loops know, as ``kernels.c`` numbers them."""
+
+
+def _load() -> ctypes.CDLL | None:
+    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+        path = Path(__file__).with_name(f"_kernels{suffix}")
+        if not path.is_file():
+            continue
+        try:
+            library = ctypes.CDLL(str(path))
+        except OSError as error:
+            logger.warning("%s can't be loaded (%s); merging goes on without it", path, error)
+            return None
+        library.evomerge_combine.restype = ctypes.c_int
+        library.evomerge_count.restype = None
+        library.evomerge_find.restype = ctypes.c_int64
+        library.evomerge_mask.restype = None
+        return library
+    logger.info("the compiled loops were not built; merging goes on with torch alone")
+    return None
+
+
+LIBRARY = _load()
+
+
+def fits(*tensors: Tensor) -> bool:
+    """Tell whether the loops are there and take all of ``tensors``."""
+    return LIBRARY is not None and all(
+        tensor.dtype in DTYPES and tensor.is_cpu and tensor.is_contiguous() for tensor in tensors
+    )
+
+
+def combine(out: Tensor, tensors: Sequence[Tensor], factors: Sequence[float]) -> bool:
+    """Write ``Σ factors[k] · tensors[k]`` to ``out`` and tell whether all of it is finite.
+
+    Args:
+        out: Where the sum goes, shape ``(d,)``; must satisfy ``fits``, as must ``tensors``.
+        tensors: ``n`` ≥ 1 tensors of shape ``(d,)``.
+        factors: One factor a tensor.
+    """
+    assert LIBRARY is not None
+    n = len(tensors)
+    finite = LIBRARY.evomerge_combine(
+        ctypes.c_void_p(out.data_ptr()),
+        ctypes.c_int(DTYPES[out.dtype]),
+        (ctypes.c_void_p * n)(*(tensor.data_ptr() for tensor in tensors)),
+        (ctypes.c_int * n)(*(DTYPES[tensor.dtype] for tensor in tensors)),
+        (ctypes.c_float * n)(*factors),
+        ctypes.c_int(n),
+        ctypes.c_int64(out.numel()),
+    )
+    return bool(finite)
+
+
+def count_magnitudes(base: Tensor, tensor: Tensor, *, upper: int | None) -> NDArray[np.int64]:
+    """Count ``|tensor − base|``, in float32, by halves of their bits.
+
+    Args:
+        base: Shape ``(d,)``; must satisfy ``fits``.
+        tensor: Shape ``(d,)``; must satisfy ``fits``.
+        upper: None counts by the upper 16 bits, sign left out; a value of these counts the elements
+            that have it by their lower 16 bits.
+
+    Returns:
+        Counts, shape ``(2**15,)`` or ``(2**16,)``.
+    """
+    assert LIBRARY is not None
+    counts = np.zeros(1 << (15 if upper is None else 16), dtype=np.int64)
+    LIBRARY.evomerge_count(
+        ctypes.c_void_p(counts.ctypes.data),
+        ctypes.c_int(upper is not None),
+        ctypes.c_uint32(upper or 0),
+        *_pair(base, tensor),
+    )
+    return counts
+
+
+def find_magnitude(base: Tensor, tensor: Tensor, *, bits: int, nth: int) -> int:
+    """Return the index of the ``nth`` (from 1) element with ``|tensor − base|`` of these bits.
+
+    Args:
+        base: Shape ``(d,)``; must satisfy ``fits``.
+        tensor: Shape ``(d,)``; must satisfy ``fits``.
+        bits: The magnitude's bits in float32.
+        nth: Which of them; there must be so many.
+    """
+    assert LIBRARY is not None
+    found = LIBRARY.evomerge_find(ctypes.c_uint32(bits), ctypes.c_int64(nth), *_pair(base, tensor))
+    assert found >= 0
+    return int(found)
+
+
+def fill_mask(mask: Tensor, *, key: tuple[int, int], limit: int, start: int) -> None:
+    """Set ``mask`` to 1 where the draw at ``start`` + index is below ``limit``, else to 0.
+
+    Args:
+        mask: Contiguous float32 tensor on the CPU, shape ``(d,)``, d a multiple of 64.
+        key: Two 32-bit words that choose the stream.
+        limit: 0 to 2**32.
+        start: Number of the first draw, a multiple of 64.
+    """
+    assert LIBRARY is not None
+    LIBRARY.evomerge_mask(
+        ctypes.c_void_p(mask.data_ptr()),
+        ctypes.c_uint32(key[0]),
+        ctypes.c_uint32(key[1]),
+        ctypes.c_uint64(limit),
+        ctypes.c_uint64(start),
+        ctypes.c_int64(mask.numel()),
+    )
+
+
+def _pair(base: Tensor, tensor: Tensor) -> tuple[object, ...]:
+    """The arguments that describe a task vector."""
+    return (
+        ctypes.c_void_p(base.data_ptr()),
+        ctypes.c_int(DTYPES[base.dtype]),
+        ctypes.c_void_p(tensor.data_ptr()),
+        ctypes.c_int(DTYPES[tensor.dtype]),
+        ctypes.c_int64(tensor.numel()),
+    )
