@@ -46,7 +46,9 @@ def wilson(successes: float, n: int) -> tuple[float, float]:
     centre = share + Z * Z / (2 * n)
     spread = Z * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
     scale = 1 + Z * Z / n
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    # At 0 and n successes rounding may leave the share outside by 1e-17.
+    low, high = (centre - spread) / scale, (centre + spread) / scale
+    return max(0.0, min(low, share)), min(1.0, max(high, share))
 
 
 def bootstrap(

@@ -1,0 +1,125 @@
+"""Intervals: worked values, coverage, combinations, missing values."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evomerge.errors import EvaluationError
+from evomerge.evaluation.intervals import MISSING, Estimate, bootstrap, combine, estimate, wilson
+
+
+def column(values: list[float]) -> np.ndarray:
+    return np.array(values, dtype=float)[:, None]
+
+
+def mean(values: np.ndarray) -> float:
+    return float(values[:, 0].mean())
+
+
+def test_wilson_matches_published_values() -> None:
+    # Newcombe 1998, Statistics in Medicine 17, table I, method 3.
+    for successes, n, low, high in [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ]:
+        assert wilson(successes, n) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(n=st.integers(1, 300), data=st.data())
+def test_wilson_holds_the_share_and_mirrors(n: int, data: st.DataObject) -> None:
+    k = data.draw(st.integers(0, n))
+    low, high = wilson(k, n)
+    assert 0 <= low <= k / n <= high <= 1
+    assert wilson(n - k, n) == pytest.approx((1 - high, 1 - low))
+
+
+def test_binary_scores_get_wilson_others_the_bootstrap() -> None:
+    zeros_and_ones = column([1.0] * 30 + [0.0] * 70)
+    found = estimate(zeros_and_ones, mean, binary=True)
+    assert (found.low, found.high) == wilson(30, 100)
+    graded = estimate(zeros_and_ones * 0.5, mean, binary=True)
+    assert (graded.low, graded.high) != wilson(15, 100)
+    assert graded.low < 0.15 < graded.high
+
+
+def test_bootstrap_covers_the_mean_about_95_times_in_100() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    for repeat in range(300):
+        values = rng.exponential(size=(80, 1))
+        low, high = bootstrap(values, mean, seed=repeat, samples=300)
+        covered += low <= 1.0 <= high
+    assert 0.90 <= covered / 300 <= 0.98
+
+
+def test_bootstrap_repeats_under_a_seed_and_uses_the_aggregate() -> None:
+    rng = np.random.default_rng(1)
+    values = np.stack([-rng.exponential(50, 40), rng.integers(5, 30, 40).astype(float)], axis=1)
+
+    def perplexity(chosen: np.ndarray) -> float:
+        return float(np.exp(-chosen[:, 0].sum() / chosen[:, 1].sum()))
+
+    first, second = (estimate(values, perplexity, seed=7) for _ in range(2))
+    assert first == second
+    assert first.value == perplexity(values)
+    assert first.low < first.value < first.high
+    assert estimate(values, perplexity, seed=8) != first
+
+
+def test_rows_that_were_not_scored_are_left_out() -> None:
+    found = estimate(column([1.0, math.nan, 0.0, 1.0]), mean, binary=True)
+    assert (found.value, found.n) == (2 / 3, 3)
+    nothing = estimate(column([math.nan]), mean)
+    assert nothing.n == 0
+    assert math.isnan(nothing.value)
+
+
+def test_equal_scores_have_no_spread() -> None:
+    assert estimate(column([0.5] * 9), mean) == Estimate(0.5, 0.5, 0.5, 9)
+
+
+def test_mover_adds_squared_distances() -> None:
+    parts = [Estimate(0.5, 0.4, 0.7, 10), Estimate(0.9, 0.6, 1.0, 30)]
+    found = combine("mean", parts)
+    assert found.value == pytest.approx(0.7)
+    assert found.low == pytest.approx(0.7 - math.hypot(0.05, 0.15))
+    assert found.high == pytest.approx(0.7 + math.hypot(0.1, 0.05))
+    assert found.n == 40
+    weighted = combine("mean", parts, [3, 1])
+    assert weighted.value == pytest.approx(0.6)
+    assert weighted.low == pytest.approx(0.6 - math.hypot(0.075, 0.075))
+
+
+def test_min_and_max_take_the_bounds_of_the_parts() -> None:
+    parts = [Estimate(0.5, 0.4, 0.7, 10), Estimate(0.6, 0.3, 0.65, 30)]
+    assert combine("min", parts) == Estimate(0.5, 0.3, 0.65, 40)
+    assert combine("max", parts) == Estimate(0.6, 0.4, 0.7, 40)
+
+
+def test_one_part_alone_stays_itself() -> None:
+    part = Estimate(0.5, 0.4, 0.7, 10)
+    for aggregate in ("mean", "min", "max"):
+        found = combine(aggregate, [part])
+        assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.4, 0.7))
+
+
+def test_a_missing_part_makes_the_whole_missing() -> None:
+    assert math.isnan(combine("mean", [Estimate(0.5, 0.4, 0.7, 10), MISSING]).value)
+    assert combine("min", []).n == 0
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0]])
+def test_weights_that_do_not_fit_are_refused(weights: list[float]) -> None:
+    parts = [Estimate(0.5, 0.4, 0.7, 10)] * 2
+    with pytest.raises(EvaluationError, match="for 2 entries of 'from'"):
+        combine("mean", parts, weights)
+
+
+def test_unknown_aggregate_is_refused() -> None:
+    with pytest.raises(EvaluationError, match="'median'; expected mean, min or max"):
+        combine("median", [Estimate(0.5, 0.4, 0.7, 10)])
