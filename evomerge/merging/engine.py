@@ -1,5 +1,6 @@
 """Merging recipes into tensors in place, for searches and ``evomerge merge`` alike."""
 
+import math
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Merger:
     each target, so that a recipe that resembles the last one costs little.
 
     Args:
-        checkpoints: Source name → opened checkpoint.
+        checkpoints: Source name → opened checkpoint; also an attribute.
         sources: Source name → source, whose sha256 orders sums and keys random masks.
         device: Where merges are computed, and where targets lie.
         cache_dir: Folder for figures of the sources that outlive the process; None keeps none.
@@ -55,7 +56,7 @@ class Merger:
         cache_dir: Path | None = None,
         chunk: int | None = None,
     ) -> None:
-        self._checkpoints = dict(checkpoints)
+        self.checkpoints = dict(checkpoints)
         self._by_content = {sources[name].sha256: checkpoints[name] for name in checkpoints}
         self._device = device
         on_cpu = device == "cpu"
@@ -81,10 +82,10 @@ class Merger:
         )
         if shape in self._checked:
             return
-        unopened = [s.name for s in recipe.sources if s.name not in self._checkpoints]
+        unopened = [s.name for s in recipe.sources if s.name not in self.checkpoints]
         problems = [f"source {name!r} was not opened for this merge." for name in unopened]
         if not problems:
-            problems = RecipeCheck(recipe, self._checkpoints, self._layouts).problems()
+            problems = RecipeCheck(recipe, self.checkpoints, self._layouts).problems()
         if problems:
             raise MergeError("\n".join(problems))
         self._checked.add(shape)
@@ -97,17 +98,27 @@ class Merger:
         """
         return [TensorSpec(o.name, o.shape, o.dtype) for o in self._outputs(recipe)]
 
-    def tensors(self, recipe: Recipe) -> Iterator[tuple[str, Tensor]]:
+    def tensors(self, recipe: Recipe, *, reuse: bool = False) -> Iterator[tuple[str, Tensor]]:
         """Yield the merged model's tensors one at a time, on the CPU.
 
-        A tensor is valid until the next one is asked for and must not be written to.
+        Args:
+            recipe: What to merge.
+            reuse: A tensor is valid only until the next one is asked for and must not be written
+                to: it may lie in the memory of the one before, or in a source's file.
 
         Raises:
             MergeError: The recipe can't be merged, or a source holds NaN.
         """
-        for output in self._outputs(recipe):
-            dtype = torch_dtype(output.dtype)
-            merged = torch.empty(output.shape, dtype=dtype, device=self._device)
+        outputs = self._outputs(recipe)
+        dtypes = [torch_dtype(output.dtype) for output in outputs]
+        sizes = [math.prod(o.shape) * d.itemsize for o, d in zip(outputs, dtypes, strict=True)]
+        device = self._device
+        room = torch.empty(max(sizes, default=0) if reuse else 0, dtype=torch.uint8, device=device)
+        for output, dtype, size in zip(outputs, dtypes, sizes, strict=True):
+            if reuse:
+                merged = room[:size].view(dtype).view(output.shape)
+            else:
+                merged = torch.empty(output.shape, dtype=dtype, device=device)
             self._write(output, merged)
             yield output.name, merged.to("cpu")
 

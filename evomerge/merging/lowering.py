@@ -14,7 +14,7 @@ from torch import Tensor
 from evomerge.errors import MergeError
 from evomerge.merging import native
 from evomerge.merging.arithmetic import combine
-from evomerge.merging.chunks import Buffers, LazyPieces, Readable, blocks
+from evomerge.merging.chunks import BLOCK, Buffers, LazyPieces, Readable, blocks
 from evomerge.merging.cuts import Cut
 from evomerge.merging.masks import Stream
 from evomerge.merging.plan import Leaf, Merged, Node
@@ -387,7 +387,7 @@ class Lowering:
 
     def _buffer(self, node: Node, wide: torch.dtype) -> Tensor:
         size = math.prod(node.facts.shape)
-        return self._buffers.take(min(size, self._chunk), wide)
+        return self._buffers.take(min(size, max(self._chunk, BLOCK)), wide)
 
 
 def content_key(node: Node) -> str:
