@@ -55,9 +55,11 @@ WORDS = {
     "es": "el los las y es una que en de por con para se no su lo como más pero sus le ya o este "
     "sí porque esta entre cuando muy sin sobre también me hasta hay donde quien está",
     "it": "il lo gli e è una che di in per non con del della sono si da al come più ma anche alla "
-    "dei delle nel questo nella ha ci se ho quando molto tutto perché chi loro essere",
+    "dei delle nel questo nella ha ci se ho quando molto tutto perché chi loro essere i un suo "
+    "sua gli dopo quello quella ogni fare",
     "pt": "o os as e é uma que em de por com para não se do da dos das no na mais como mas foi ao "
-    "ele tem à seu sua ou ser quando muito há nos já está eu também só pelo pela até",
+    "ele tem à seu sua ou ser quando muito há nos já está eu também só pelo pela até "
+    "aos um meu minha isso isto são foram depois tudo cada fazer",
     "nl": "de het een en van is dat niet ik je hij zij we te op met voor aan er maar om ook als "
     "bij nog naar dan wel zijn was heeft hebben wordt door over uit deze die wat geen worden",
     "ru": "и в не на я что он с как это по но они мы из у за то так же от бы для вы было она или",
@@ -70,7 +72,7 @@ LETTERS = {
     "de": "ä ö ü ß sch ch ei ie ung",
     "fr": "é è ê ç à œ eau oi qu aux",
     "es": "ñ ¿ ¡ ción ll ía ue dad",
-    "it": "zione gli cch ò ù ità gn",
+    "it": "zione gli cch ò ù ità gn gg",
     "pt": "ã õ ç lh nh ção ões",
     "nl": "ij aa ee oo uu sch ijk",
     "ru": "ы э ё ъ",
