@@ -55,9 +55,7 @@ def raw_config() -> dict[str, Any]:
             ],
             "dtype": "float32",
         },
-        "evaluators": {
-            name: {**task, "data": f"{name}.jsonl"} for name in ("copy", "next")
-        },
+        "evaluators": {name: {**task, "data": f"{name}.jsonl"} for name in ("copy", "next")},
         "objectives": {
             "loss": {"from": ["copy", "next"], "aggregate": "mean", "direction": "minimize"}
         },
