@@ -208,11 +208,10 @@ class Planner:
                 self._problem(
                     f"{place.key}.{key}", "only one gene can stand here. Remove this key."
                 )
-        if len(self._problems) > n_problems:
-            range_from(raw["search"], self._parameter, place, self._problems)
+        if not self._parameter.searchable:
             return None
         pattern = range_from(raw["search"], self._parameter, place, self._problems)
-        if pattern is None:
+        if pattern is None or len(self._problems) > n_problems:
             return None
         if not filters:
             return self._grouped(pattern, granularity, place)
@@ -379,7 +378,7 @@ def range_from(
         gene = _choices(options, parameter, key, found)
     elif parameter.kind in ("float", "int"):
         gene = _range(options, parameter, key, found)
-    elif parameter.searchable:
+    else:
         found.append(Problem(key, f"a {parameter.kind} can't be searched. Give a value."))
     problems.extend(found)
     return gene if not found else None

@@ -206,5 +206,7 @@ def _interpolate(anchors: Sequence[Any], depth: float) -> float:
     position = depth * (len(anchors) - 1)
     left = min(int(position), len(anchors) - 1)
     right = min(left + 1, len(anchors) - 1)
+    if anchors[left] == anchors[right]:  # a constant gradient equals its scalar exactly
+        return float(anchors[left])
     fraction = position - left
     return float((1 - fraction) * anchors[left] + fraction * anchors[right])
