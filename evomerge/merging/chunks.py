@@ -43,11 +43,12 @@ class Buffers:
     def take(self, size: int, dtype: torch.dtype) -> Tensor:
         """Return a buffer of at least ``size`` elements that nobody else has until ``reset``."""
         free = self._free.setdefault(dtype, [])
-        buffer = next((b for b in free if b.numel() >= size), None)
-        if buffer is None:
+        # By index: ``list.remove`` would compare tensors by value.
+        index = next((i for i, b in enumerate(free) if b.numel() >= size), None)
+        if index is None:
             buffer = torch.empty(size, dtype=dtype, device=self.device)
         else:
-            free.remove(buffer)
+            buffer = free.pop(index)
         self._used.append(buffer)
         return buffer
 
