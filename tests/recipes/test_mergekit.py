@@ -288,9 +288,7 @@ def change(name: str, **keys: Any) -> dict[str, Any]:
             r"tokenizer.tokens: isn't supported",
         ),
         (
-            change(
-                "task-arithmetic", parameters={"weight": 1.0, "normalize": True}
-            ),
+            change("task-arithmetic", parameters={"weight": 1.0, "normalize": True}),
             r"parameters.normalize: with weights that differ .* Divide the weights",
         ),
         (
@@ -308,14 +306,21 @@ def change(name: str, **keys: Any) -> dict[str, Any]:
             r"layer_range: got \[3, 3\], expected",
         ),
         (
-            change("slices-ties", slices=[{"sources": [
-                {"model": "models/base", "layer_range": [0, 6]},
-                {"model": "models/math", "layer_range": [0, 5]},
-            ]}]),
+            change(
+                "slices-ties",
+                slices=[
+                    {
+                        "sources": [
+                            {"model": "models/base", "layer_range": [0, 6]},
+                            {"model": "models/math", "layer_range": [0, 5]},
+                        ]
+                    }
+                ],
+            ),
             r"slices\[0\]: the models have unequal numbers of layers",
         ),
     ],
-)  # fmt: skip
+)
 def test_mistakes_name_their_key(raw: dict[str, Any], message: str | None) -> None:
     if message is None:
         load(raw)

@@ -56,8 +56,15 @@ def test_genes_that_dont_count_show_their_default(x: NDArray[np.float64]) -> Non
 def test_values_have_python_types() -> None:
     genome = SPACE.decode(np.full(8, 0.1))
     assert [type(value) for value in genome.values()] == [
-        float, float, float, float, int, str, bool, float
-    ]  # fmt: skip
+        float,
+        float,
+        float,
+        float,
+        int,
+        str,
+        bool,
+        float,
+    ]
 
 
 def test_to_dict_is_plain() -> None:
