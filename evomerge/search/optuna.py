@@ -52,7 +52,12 @@ class _Waiting:
 @searcher(
     "optuna",
     parameters=[
-        Parameter("sampler", "str", f"One of {', '.join(SAMPLERS)}.", default="TPESampler"),
+        Parameter(
+            "sampler",
+            "str",
+            f"One of {', '.join(SAMPLERS)}; TPE alone will do.",
+            default="TPESampler",
+        ),
         Parameter("population", "int", "Candidates per generation.", default=16, low=1),
         Parameter(
             "window",
@@ -102,7 +107,7 @@ class OptunaSearcher:
         self._population = population
         self._n_objectives = n_objectives
         self._window = window
-        self._sampler_name = sampler
+        self._sampler_name = sampler if sampler.endswith("Sampler") else f"{sampler}Sampler"
         self._settings = dict(settings or {})
         logging.getLogger("optuna").setLevel(logging.WARNING)
         self._check_sampler()
@@ -139,7 +144,7 @@ class OptunaSearcher:
             raise SearchError(f"optuna's {self._sampler_name} isn't offered here: {reason}.")
         if self._sampler_name not in SAMPLERS:
             raise SearchError(
-                f"no sampler is called {self._sampler_name!r}; "
+                f"no sampler is called {self._sampler_name.removesuffix('Sampler')!r}; "
                 f"{nearest(self._sampler_name, SAMPLERS)}"
             )
         import optuna
