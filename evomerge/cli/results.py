@@ -1,6 +1,7 @@
 """Commands that read what a run reached: status, front, show, report and export."""
 
 import contextlib
+import enum
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -21,6 +22,7 @@ from evomerge.cli.options import JsonOption, RunArgument, find_run
 
 if TYPE_CHECKING:
     from evomerge.runs.glance import Status
+    from evomerge.runs.report import Report
     from evomerge.runs.results import CandidateDetails, Front, RunResults
 
 CandidateArgument = Annotated[
@@ -28,11 +30,21 @@ CandidateArgument = Annotated[
 ]
 
 
+class Format(enum.StrEnum):
+    """What ``export`` writes."""
+
+    hf = "hf"
+    recipe = "recipe"
+    mergekit = "mergekit"
+
+
 def register(app: typer.Typer) -> None:
     """Add this module's commands to ``app``."""
     app.command("status")(status)
     app.command("front")(front)
     app.command("show")(show)
+    app.command("report")(report)
+    app.command("export")(export)
 
 
 def status(run: RunArgument, json: JsonOption = False) -> None:
@@ -160,3 +172,61 @@ def _score_rows(
         for task, metrics in tasks.get(split, {}).items():
             for metric, e in metrics.items():
                 yield split, f"  {task}.{metric}", interval(e.value, e.low, e.high), e.n
+
+
+def report(run: RunArgument, json: JsonOption = False) -> None:
+    """Compare the best found with base, sources and their uniform average on the test split.
+
+    The search never sees that split; each look at it is recorded.
+    """
+    from evomerge.runs.report import make_report
+
+    path = find_run(run)
+    found = make_report(path, on_model=lambda label, i, n: say(f"scoring {label} ({i} of {n})"))
+    if json:
+        print_json(found.to_dict())
+        return
+    _print_report(found)
+
+
+def export(
+    run: RunArgument,
+    candidate: CandidateArgument,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where it is written.")],
+    format: Annotated[
+        Format, typer.Option("--format", help="hf: a checkpoint; recipe, mergekit: one file.")
+    ] = Format.hf,
+    json: JsonOption = False,
+) -> None:
+    """Write a candidate as an ordinary checkpoint, or only its recipe."""
+    from evomerge.runs.export import export as write
+
+    path = find_run(run)
+    with console(stderr=True).status(f"writing {out}"):
+        written = write(path, candidate, out, format=format.value)
+    if json:
+        print_json({"candidate": candidate, "format": format.value, "written": written})
+        return
+    print(written)
+
+
+def _print_report(found: "Report") -> None:
+    tasks = [f"{task} ({metric})" for task, metric in found.metrics.items()]
+    goals = [f"{name} ({way})" for name, way in found.directions.items()]
+    rows: list[tuple[str, ...]] = []
+    for item in found.contestants:
+        if item.failure is not None:
+            rows.append((item.label, f"failed: {item.failure.message}"))
+            continue
+        cells = [*item.tasks.values(), *item.objectives.values()]
+        rows.append((item.label, *(interval(e.value, e.low, e.high) for e in cells)))
+    title = f"{found.name}: test split, 95 % intervals"
+    print_table(table(title, ["model", *tasks, *goals], rows))
+    for pair in found.differences:
+        e = pair.estimate
+        print(
+            f"{pair.objective}: best found ({pair.candidate}) minus {pair.other}, the best other: "
+            f"{interval(e.value, e.low, e.high)}"
+        )
+    if found.openings > 1:
+        say(f"The test split was opened {found.openings} times.")

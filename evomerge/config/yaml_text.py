@@ -5,6 +5,7 @@ The scalars are those of YAML 1.2's core schema: ``1e-3`` is a number, ``no`` an
 stands twice is refused: YAML would silently take the last.
 """
 
+import json
 import math
 import re
 from collections.abc import Hashable
@@ -79,7 +80,7 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 
 
 def read_yaml(path: Path) -> Any:
-    """Return the plain data in the YAML file ``path``: mappings, lists, texts, finite numbers.
+    """Return the plain data in the YAML or ``.json`` file ``path``.
 
     Raises:
         ConfigError: The file is missing, unreadable or empty, or isn't YAML (with the line).
@@ -96,10 +97,19 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(where, [Problem("", message)]) from None
     except OSError as error:
         raise ConfigError(where, [Problem("", f"can't be read: {error.strerror}.")]) from None
-    raw = parse_yaml(text, where)
+    raw = _parse_json(text, where) if path.suffix == ".json" else parse_yaml(text, where)
     if raw is None:
         raise ConfigError(where, [Problem("", "is empty, expected a mapping of keys.")])
     return raw
+
+
+def _parse_json(text: str, where: str) -> Any:
+    """Return the plain data in JSON ``text``; YAML would refuse its tabs."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ConfigError(where, [Problem(place, f"JSON syntax error: {error.msg}.")]) from None
 
 
 def parse_yaml(text: str, where: str) -> Any:

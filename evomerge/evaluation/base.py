@@ -37,6 +37,10 @@ STRATIFY = Parameter(
 DATA = Parameter("data", "str", "JSON Lines file, relative to the working folder.", required=True)
 
 
+ALL = "all"
+"""The whole of a task as a split: for ``evomerge evaluate``, never for a search."""
+
+
 def fill_settings(
     kind: str, parameters: Sequence[Parameter], name: str, options: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -112,7 +116,8 @@ class SplitTask:
             [item.text for item in items], settings["splits"], seed=seed, name=name, strata=strata
         )
         self.rest = splits.pop("rest")
-        self._splits = splits
+        # Every example in the data's order, duplicates too: what others report on a task.
+        self._splits = {**splits, ALL: list(range(len(items)))}
 
     def fingerprint(self) -> str:
         """Hash of code version, data, settings and seed; the caller adds the tokenizer."""
