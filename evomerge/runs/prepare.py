@@ -148,13 +148,11 @@ def prepare(
     )
 
 
-def recipe_spec(
-    config: RunConfig, sources: Sequence[Source], base: str, where: str = ""
-) -> RecipeSpec:
+def recipe_spec(config: RunConfig, sources: Sequence[Source], where: str = "") -> RecipeSpec:
     """Return the ``recipe`` block as the space's builder takes it."""
     return RecipeSpec(
         sources=tuple(sources),
-        base=base if config.base is None else config.base,
+        base=config.base,
         stages=tuple(_plain_stage(stage.model_dump()) for stage in config.recipe.parameters),
         dtype=config.recipe.dtype,
         tokenizer=config.recipe.tokenizer,
@@ -218,7 +216,7 @@ def _build_space(
     model = sources[base].checkpoint if base in sources else None
     try:
         return build_space(
-            recipe_spec(config, known, base),
+            recipe_spec(config, known),
             METHODS.declarations(),
             model.n_layers if model else 0,
             model.tensors if model else {},

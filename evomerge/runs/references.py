@@ -31,7 +31,7 @@ def references(prepared: Prepared) -> list[Reference]:
     found = []
     for place, (name, label, stage) in enumerate(_stages(prepared)):
         sources = [item.source for item in prepared.sources.values()]
-        spec = recipe_spec(prepared.config, sources, prepared.base)
+        spec = recipe_spec(prepared.config, sources)
         recipe = build_recipe(replace(spec, stages=(stage,)), METHODS.declarations())
         row = CandidateRow(
             candidate_id=name,

@@ -58,7 +58,7 @@ def test_a_workspace_may_move_as_a_whole(tmp_path: Path) -> None:
 
 def test_an_existing_run_is_refused(tmp_path: Path) -> None:
     new_folder(tmp_path / "mine")
-    with pytest.raises(LedgerError, match="holds a run already.*evomerge resume"):
+    with pytest.raises(LedgerError, match=r"holds a run already.*evomerge resume"):
         make_folder(tmp_path / "mine")
 
 

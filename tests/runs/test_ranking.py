@@ -43,7 +43,7 @@ def test_a_front_is_taken_whole_and_filled_up_with_the_next_rank() -> None:
 
 def test_validation_decides_then_search_then_asking() -> None:
     search = {"0-0": (1.0,), "0-1": (2.0,), "0-2": (2.0,)}
-    order = final_order({name: (0.5,) for name in search}, search)
+    order = final_order(dict.fromkeys(search, (0.5,)), search)
     assert (order.best, order.front) == ("0-1", ("0-1",))
     assert final_order({"0-0": (0.6,), "0-1": (0.5,)}, search).best == "0-0"
 

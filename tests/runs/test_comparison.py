@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from evomerge.runs.comparison import paired_difference
+from evomerge.runs.objectives import Objective
+from tests.runs.fakes import EVALUATORS
+
+MEAN = Objective("mean", (("near", "hit"), ("far", "hit")), "mean", "maximize")
+
+
+def scores(near: list[float], far: list[float]) -> dict:
+    return {
+        ("near", "hit"): np.array(near)[:, None],
+        ("far", "hit"): np.array(far)[:, None],
+    }
+
+
+def test_equal_models_do_not_differ() -> None:
+    one = scores([1, 0, 1, 1], [0, 1])
+    found = paired_difference(MEAN, EVALUATORS, one, one)
+    assert (found.value, found.low, found.high, found.n) == (0.0, 0.0, 0.0, 6)
+
+
+def test_pairing_cancels_what_is_hard_for_both() -> None:
+    rng = np.random.default_rng(0)
+    hard = rng.integers(0, 2, 200).astype(float)
+    better = np.minimum(hard + (np.arange(200) % 10 == 0), 1.0)
+    one, other = scores(list(better), [1.0]), scores(list(hard), [1.0])
+    found = paired_difference(MEAN, EVALUATORS, one, other)
+    assert found.value == pytest.approx((better - hard).mean() / 2)
+    assert 0 < found.low < found.value < found.high
+    # Unpaired, two proportions of 200 examples have an interval six times as wide.
+    assert found.high - found.low < 0.05
+
+
+def test_the_interval_covers_the_true_difference_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    only = Objective("near", (("near", "hit"),), "mean", "maximize")
+    covered = 0
+    for seed in range(40):
+        base = rng.random(80)
+        one, other = (base < 0.7).astype(float), (base < 0.5).astype(float)
+        found = paired_difference(
+            only,
+            EVALUATORS,
+            {("near", "hit"): one[:, None]},
+            {("near", "hit"): other[:, None]},
+            seed=seed,
+            samples=150,
+        )
+        covered += found.low <= 0.2 <= found.high
+    assert covered >= 34
