@@ -172,7 +172,9 @@ def _check_options(stage: Stage) -> None:
     if options.get("norm_mode", "raw") != "raw":
         raise _refuse("its slerp interpolates norms (norm_mode), and mergekit's doesn't")
     if options.get("zero_sign", "plus") != "plus":
-        raise _refuse("zero_sign is 'drop', and mergekit counts a sum of zero as positive")
+        raise _refuse("zero_sign isn't 'plus', and mergekit counts a sum of zero as positive")
+    if options.get("elect", "sum") != "sum":
+        raise _refuse("its signs are elected by count, and mergekit elects by sum")
     if stage.method.startswith("dare") and any(d != 1.0 for d in options["densities"]):
         raise _refuse(
             "DARE drops values at random, and mergekit's random numbers are others: the weights "
