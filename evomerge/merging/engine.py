@@ -12,8 +12,8 @@ from torch import Tensor
 from evomerge.errors import MergeError
 from evomerge.merging.checks import RecipeCheck
 from evomerge.merging.chunks import BLOCK, Buffers, blocks
-from evomerge.merging.lowering import Combination, Lowering, SourcePiece, wide_dtype
-from evomerge.merging.plan import BUFFERS, FLOATS, Layout, Leaf, Node, Output, Planner
+from evomerge.merging.lowering import Lowering, wide_dtype
+from evomerge.merging.plan import BUFFERS, FLOATS, Layout, Leaf, Node, Output, Planner, fill
 from evomerge.merging.registry import METHODS
 from evomerge.merging.statistics import Store
 from evomerge.models.checkpoint import Checkpoint, torch_dtype
@@ -66,29 +66,16 @@ class Merger:
         self._store = Store(self._raw)
         self._lowering = Lowering(self._raw, self._store, self._buffers, self._chunk)
         self._written: dict[str, _Written] = {}
-        self._checked: set[object] = set()
+        self._plans: dict[object, list[Output]] = {}
+        self._raws: dict[tuple[str, str], Tensor] = {}
 
     def check(self, recipe: Recipe) -> None:
-        """Make sure that a recipe can be merged; one of the same shape is checked only once.
+        """Make sure that a recipe can be merged; one of the same form is checked only once.
 
         Raises:
             MergeError: It can't; the message lists all reasons.
         """
-        shape = (
-            recipe.base,
-            tuple(source.sha256 for source in recipe.sources),
-            tuple((s.name, s.method, s.inputs, s.base) for s in recipe.stages),
-            recipe.dataflow,
-        )
-        if shape in self._checked:
-            return
-        unopened = [s.name for s in recipe.sources if s.name not in self.checkpoints]
-        problems = [f"source {name!r} was not opened for this merge." for name in unopened]
-        if not problems:
-            problems = RecipeCheck(recipe, self.checkpoints, self._layouts).problems()
-        if problems:
-            raise MergeError("\n".join(problems))
-        self._checked.add(shape)
+        self._outputs(recipe)
 
     def specs(self, recipe: Recipe) -> list[TensorSpec]:
         """Return name, shape and dtype of the merged model's tensors, in order.
@@ -119,7 +106,7 @@ class Merger:
                 merged = room[:size].view(dtype).view(output.shape)
             else:
                 merged = torch.empty(output.shape, dtype=dtype, device=device)
-            self._write(output, merged)
+            self._write(fill(output.frame, recipe), merged)
             yield output.name, merged.to("cpu")
 
     def merge_into(self, recipe: Recipe, targets: Mapping[str, Tensor]) -> int:
@@ -141,14 +128,15 @@ class Merger:
         self._check_targets(outputs, targets)
         rewritten = 0
         for output in outputs:
-            if output.name not in targets:
+            target = targets.get(output.name)
+            if target is None:
                 continue
-            target = targets[output.name]
-            if self._holds(output, target):
+            node = fill(output.frame, recipe)
+            if self._holds(output.name, node, target):
                 continue
             self._written.pop(output.name, None)  # a merge that fails half-way leaves no claim
-            self._write(output, target)
-            self._written[output.name] = _Written(weakref.ref(target), target._version, output.node)
+            self._write(node, target)
+            self._written[output.name] = _Written(weakref.ref(target), target._version, node)
             rewritten += 1
         return rewritten
 
@@ -157,21 +145,36 @@ class Merger:
         self._written.clear()
 
     def _outputs(self, recipe: Recipe) -> list[Output]:
-        self.check(recipe)
-        takes_base = {
-            stage.method: METHODS.get(stage.method).declaration.needs_base
-            for stage in recipe.stages
-        }
-        return Planner(recipe, self._layouts, takes_base).outputs()
+        """What the merged model consists of, found and checked once for recipes of one form."""
+        form = (
+            recipe.base,
+            recipe.dtype,
+            tuple(source.sha256 for source in recipe.sources),
+            tuple((s.name, s.method, s.inputs, s.base) for s in recipe.stages),
+            recipe.dataflow,
+        )
+        if form not in self._plans:
+            unopened = [s.name for s in recipe.sources if s.name not in self.checkpoints]
+            problems = [f"source {name!r} was not opened for this merge." for name in unopened]
+            if not problems:
+                problems = RecipeCheck(recipe, self.checkpoints, self._layouts).problems()
+            if problems:
+                raise MergeError("\n".join(problems))
+            takes_base = {
+                stage.method: METHODS.get(stage.method).declaration.needs_base
+                for stage in recipe.stages
+            }
+            self._plans[form] = Planner(recipe, self._layouts, takes_base).outputs()
+        return self._plans[form]
 
-    def _holds(self, output: Output, target: Tensor) -> bool:
-        """Whether ``target`` holds ``output`` since the last merge, and nobody wrote to it."""
-        written = self._written.get(output.name)
+    def _holds(self, name: str, node: Node, target: Tensor) -> bool:
+        """Whether ``target`` holds ``node`` since the last merge, and nobody wrote to it."""
+        written = self._written.get(name)
         return (
             written is not None
             and written.target() is target
             and written.version == target._version
-            and written.node == output.node
+            and written.node == node
         )
 
     def _check_targets(self, outputs: list[Output], targets: Mapping[str, Tensor]) -> None:
@@ -189,26 +192,28 @@ class Merger:
         if problems:
             raise MergeError("\n".join(problems) + "\nLoad the base model as target.")
 
-    def _write(self, output: Output, target: Tensor) -> None:
-        """Compute ``output`` into ``target``, any floating dtype."""
+    def _write(self, node: Node, target: Tensor) -> None:
+        """Compute ``node`` into ``target``, any floating dtype."""
         with torch.inference_mode():
-            self._buffers.reset()
-            if output.node.facts.dtype not in FLOATS:
-                assert isinstance(output.node, Leaf)
-                target.copy_(self._raw(output.node).view(target.shape))
+            if node.facts.dtype not in FLOATS:
+                assert isinstance(node, Leaf)
+                target.copy_(self._raw(node).view(target.shape))
                 return
             contiguous = target.is_contiguous()
             flat = (target if contiguous else torch.empty_like(target).contiguous()).view(-1)
-            readable = self._lowering.readable(output.node, wide_dtype(output.node))
-            if isinstance(readable, SourcePiece) and self._store.is_finite(readable.leaf):
-                flat.copy_(readable.raw)
-            elif not isinstance(readable, Combination) or not readable.write(flat):
+            self._buffers.reset()
+            if not self._lowering.direct(node, flat):
+                readable = self._lowering.readable(node, wide_dtype(node))
                 for start, stop in blocks(readable.numel, self._chunk):
                     flat[start:stop].copy_(readable.read(start, stop))
-            self._lowering.finish()
+                self._lowering.finish()
             if not contiguous:
                 target.copy_(flat.view(target.shape))
 
     def _raw(self, leaf: Leaf) -> Tensor:
         """The stored values of a source's tensor, flat, on the merger's device."""
-        return self._by_content[leaf.content].read(leaf.tensor).reshape(-1).to(self._device)
+        key = (leaf.content, leaf.tensor)
+        if key not in self._raws:
+            stored = self._by_content[leaf.content].read(leaf.tensor).reshape(-1)
+            self._raws[key] = stored.to(self._device)
+        return self._raws[key]

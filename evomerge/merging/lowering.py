@@ -17,7 +17,7 @@ from evomerge.merging.arithmetic import combine
 from evomerge.merging.chunks import BLOCK, Buffers, LazyPieces, Readable, blocks
 from evomerge.merging.cuts import Cut
 from evomerge.merging.masks import Stream
-from evomerge.merging.plan import Leaf, Merged, Node
+from evomerge.merging.plan import Frame, Leaf, Merged, Node, is_double
 from evomerge.merging.registry import METHODS, MergeMethod
 from evomerge.merging.statistics import Part, Store
 
@@ -53,10 +53,6 @@ class SourcePiece:
         """Return the same tensor with a buffer of its own, so that pieces of both can be held."""
         buffer = torch.empty_like(self._buffer)
         return SourcePiece(self.leaf, self.raw, self._wide, buffer, checked=self._checked)
-
-    def note_seen(self) -> None:
-        """Take down that a sum over all values was finite."""
-        self._seen = self.numel
 
     def read(self, start: int, stop: int) -> Tensor:
         """Return elements ``[start, stop)``, wide.
@@ -98,25 +94,6 @@ class Combination:
         """Return elements ``[start, stop)``."""
         pieces = LazyPieces(self._parts, start, stop)
         return combine(pieces, self._coefficients, out=self._buffer[: stop - start])
-
-    def write(self, out: Tensor) -> bool:
-        """Write all of it to ``out`` in one go, if the compiled loops can.
-
-        Args:
-            out: Flat tensor that takes the result.
-
-        Returns:
-            Whether it was written and all of it is finite.
-        """
-        sources = [part for part in self._parts if isinstance(part, SourcePiece)]
-        raws = [part.raw for part in sources]
-        if len(sources) < len(self._parts) or not native.fits(out, *raws):
-            return False
-        if not native.combine(out, raws, self._coefficients):
-            return False
-        for part in sources:
-            part.note_seen()
-        return True
 
 
 class Call:
@@ -202,8 +179,8 @@ class NodeStats:
         store: Store,
     ) -> None:
         self.piece = (0, 0)
-        self.layer = node.place.layer
-        self.n_layers = node.n_layers
+        self.layer = node.frame.place.layer
+        self.n_layers = node.frame.n_layers
         self.n_dims = len(node.facts.shape)
         self._node = node
         self._inputs = inputs
@@ -217,7 +194,7 @@ class NodeStats:
 
     def gram(self) -> NDArray[np.float64]:
         """Return inner products of the whole inputs, shape ``(n, n)``."""
-        return self._store.gram(self._inputs, self._parts)
+        return self._store.gram(self._inputs, lambda: self._parts)
 
     def trim(self, index: int, delta: Tensor, density: float) -> Tensor:
         """Return this piece of a task vector with all but its largest magnitudes set to 0."""
@@ -238,9 +215,9 @@ class NodeStats:
         """Return 1 and 0 for this piece of input ``index``: each element kept with ``density``."""
         stream = Stream.of(
             seed=self._node.seed,
-            method=self._node.method,
+            method=self._node.frame.method,
             content=content_key(self._inputs[index]),
-            tensor=self._node.place.name,
+            tensor=self._node.frame.place.name,
         )
         return stream.mask(density, *self.piece)
 
@@ -294,6 +271,33 @@ class Lowering:
                 self._store.note_finite(piece.leaf)
         self._reading.clear()
 
+    def direct(self, node: Node, out: Tensor) -> bool:
+        """Write a linear combination of sources in one go, where the compiled loops can.
+
+        Args:
+            node: What to write.
+            out: Flat tensor that takes it.
+
+        Returns:
+            Whether it was written and is finite; if not, it has to be written piece by piece.
+        """
+        if isinstance(node, Merged) and METHODS.get(node.frame.method).value.coefficients is None:
+            return False
+        terms = self._terms(node)
+        leaves = [item for item, _ in terms if isinstance(item, Leaf)]
+        if len(leaves) < len(terms):
+            return False
+        raws = [self._raw(leaf) for leaf in leaves]
+        alone = len(terms) == 1 and terms[0][1] == 1.0
+        if alone and raws[0].dtype == out.dtype and self._store.is_finite(leaves[0]):
+            out.copy_(raws[0])
+            return True
+        if not native.fits(out, *raws) or not native.combine(out, raws, [c for _, c in terms]):
+            return False
+        for leaf in leaves:
+            self._store.note_finite(leaf)
+        return True
+
     def readable(self, node: Node, wide: torch.dtype) -> Readable:
         """Return ``node``'s tensor, computed in ``wide`` piece by piece."""
         if isinstance(node, Leaf):
@@ -302,13 +306,17 @@ class Lowering:
             piece = SourcePiece(node, raw, wide, self._buffer(node, wide), checked=checked)
             self._reading.append(piece)
             return piece
-        method = METHODS.get(node.method).value
+        method = METHODS.get(node.frame.method).value
+        if method.coefficients is not None:
+            terms = self._terms(node)
+            if len(terms) == 1 and terms[0][1] == 1.0:
+                return self.readable(terms[0][0], wide)
+            summands = [self.readable(item, wide) for item, _ in terms]
+            return Combination(summands, [c for _, c in terms], self._buffer(node, wide))
         base, inputs, options = self._reduce(node, method)
         if not inputs:
             assert base is not None
             return self.readable(base, wide)
-        if method.coefficients is not None:
-            return self._combination(node, method, base, inputs, options, wide)
         parts = [self._part(item, method, wide) for item in inputs]
         base_part = None if base is None else self._part(base, method, wide)
         stats = None
@@ -327,35 +335,25 @@ class Lowering:
             whole[start:stop].copy_(readable.read(start, stop))
         return Materialised(whole)
 
-    def _combination(
-        self,
-        node: Merged,
-        method: MergeMethod,
-        base: Node | None,
-        inputs: Sequence[Node],
-        options: dict[str, Any],
-        wide: torch.dtype,
-    ) -> Readable:
+    def _terms(self, node: Node) -> list[tuple[Node, float]]:
+        """What ``node``, made by a linear method, is the sum of, in the order of addition."""
+        if isinstance(node, Leaf):
+            return [(node, 1.0)]
+        method = METHODS.get(node.frame.method).value
         assert method.coefficients is not None
+        base, inputs, options = self._reduce(node, method)
+        if not inputs:
+            assert base is not None
+            return [(base, 1.0)]
         if method.needs:
+            wide = wide_dtype(node)
             parts = [self._part(item, method, wide) for item in inputs]
             options["stats"] = NodeStats(node, inputs, parts, None, wide, self._store)
         factors = method.coefficients(**options)
-        nodes = [*([base] if base is not None else []), *inputs]
-        terms = sorted(
-            (
-                (content_key(item), factor, item)
-                for item, factor in zip(nodes, factors, strict=True)
-            ),
-            key=lambda term: term[:2],
-        )
-        terms = [term for term in terms if term[1] != 0]
-        if [term[1] for term in terms] == [1.0]:
-            return self.readable(terms[0][2], wide)
-        if not terms:  # every coefficient is 0
-            terms = [(content_key(nodes[0]), 0.0, nodes[0])]
-        parts = [self.readable(item, wide) for _, _, item in terms]
-        return Combination(parts, [factor for _, factor, _ in terms], self._buffer(node, wide))
+        nodes = [base, *inputs] if base is not None else inputs
+        terms = [(n, float(c)) for n, c in zip(nodes, factors, strict=True) if c != 0]
+        terms.sort(key=lambda term: (content_key(term[0]), term[1]))
+        return terms or [(nodes[0], 0.0)]
 
     def _reduce(
         self, node: Merged, method: MergeMethod
@@ -371,8 +369,8 @@ class Lowering:
             if method.drops_zero:
                 weights = options.get("weights", (1.0,) * n)
                 kept = [i for i in kept if i not in same and weights[i] != 0]
-        if not method.ordered:
-            kept.sort(key=lambda i: (content_key(node.inputs[i]), repr(_of_input(options, i))))
+        if not method.ordered and method.coefficients is None:  # terms of a sum are sorted later
+            kept.sort(key=lambda i: (content_key(node.inputs[i]), _of_input(options, i)))
         chosen = {
             name: [value[i] for i in kept] if isinstance(value, tuple) else value
             for name, value in options.items()
@@ -393,16 +391,18 @@ class Lowering:
 def content_key(node: Node) -> str:
     """Return a text that depends only on what ``node`` contains; sums run in its order."""
     if isinstance(node, Leaf):
-        return f"{node.content} {node.tensor}"
+        return node.key
     return hashlib.sha256(repr(node).encode()).hexdigest()
 
 
 def wide_dtype(node: Node) -> torch.dtype:
     """Return what ``node`` is computed in: float64 where it is made of any, float32 otherwise."""
-    if isinstance(node, Leaf):
-        return torch.float64 if node.facts.dtype == "F64" else torch.float32
-    parts = [*node.inputs, *([node.base] if node.base is not None else [])]
-    return max((wide_dtype(part) for part in parts), key=lambda dtype: dtype.itemsize)
+    return torch.float64 if is_double(frame_of(node)) else torch.float32
+
+
+def frame_of(node: Node) -> Frame | Leaf:
+    """Return ``node`` without its coefficients."""
+    return node if isinstance(node, Leaf) else node.frame
 
 
 def _of_input(options: Mapping[str, Any], index: int) -> list[Any]:

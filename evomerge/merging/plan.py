@@ -1,11 +1,12 @@
 """What each tensor of a merged model is made of: a recipe's stages resolved, tensor by tensor.
 
-Pure bookkeeping on names, shapes and coefficients; nothing is read. Equal plans mean weights that
-are equal bit for bit, so plans decide what has to be rewritten.
+Pure bookkeeping on names, shapes and coefficients; nothing is read. Equal nodes mean weights that
+are equal bit for bit, so nodes decide what has to be rewritten.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from evomerge.models.architecture import TensorFacts
@@ -65,30 +66,61 @@ class Leaf:
     source: str = field(compare=False, repr=False)
     facts: TensorFacts = field(compare=False, repr=False)
 
+    @cached_property
+    def key(self) -> str:
+        """A text that says what it contains."""
+        return f"{self.content} {self.tensor}"
+
 
 @dataclass(frozen=True)
-class Merged:
-    """A tensor that a stage makes.
+class Frame:
+    """What is the same in all recipes of one form about a tensor that a stage makes.
 
     Args:
-        method: Registered method.
-        options: Its parameters' values for this tensor.
-        base: What task vectors are taken from, or None.
-        inputs: What is merged, in the recipe's order.
+        stage: Index of the stage.
+        method: Its method.
         place: Name of the tensor (keys random masks) and its layer.
         n_layers: Layers of the stage's model.
-        seed: Seed of the recipe.
+        present: Which of the stage's inputs have the tensor.
+        base: What task vectors are taken from, or None.
+        inputs: What is merged, in the recipe's order.
+        double: Something in it is stored in float64, and so it's computed in float64.
         facts: Shape and role; not part of the comparison.
     """
 
+    stage: int
     method: str
+    place: Place
+    n_layers: int
+    present: tuple[int, ...]
+    base: "Frame | Leaf | None"
+    inputs: tuple["Frame | Leaf", ...]
+    double: bool
+    facts: TensorFacts = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A tensor that a stage makes, with its coefficients.
+
+    Args:
+        options: The stage's parameters' values for this tensor.
+        base: What task vectors are taken from, or None.
+        inputs: What is merged, in the recipe's order.
+        seed: Seed of the recipe.
+        frame: The rest.
+    """
+
     options: tuple[tuple[str, Any], ...]
     base: "Node | None"
     inputs: tuple["Node", ...]
-    place: Place
-    n_layers: int
     seed: int
-    facts: TensorFacts = field(compare=False, repr=False)
+    frame: Frame
+
+    @property
+    def facts(self) -> TensorFacts:
+        """Shape and role."""
+        return self.frame.facts
 
 
 Node = Leaf | Merged
@@ -100,18 +132,40 @@ class Output:
 
     Args:
         name: Its name there.
-        node: What it is made of.
+        frame: What it is made of, without coefficients.
         dtype: safetensors' name of its element type.
     """
 
     name: str
-    node: Node
+    frame: Frame | Leaf
     dtype: str
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor."""
-        return self.node.facts.shape
+        return self.frame.facts.shape
+
+
+def fill(frame: Frame | Leaf, recipe: Recipe) -> Node:
+    """Return ``frame`` with the coefficients of ``recipe``, which has its form."""
+    if isinstance(frame, Leaf):
+        return frame
+    inputs: tuple[Node, ...] = frame.inputs  # type: ignore[assignment]  # filled below
+    base: Any = frame.base
+    if any(isinstance(item, Frame) for item in inputs):
+        inputs = tuple(fill(item, recipe) for item in frame.inputs)
+    if isinstance(base, Frame):
+        base = fill(base, recipe)
+    options = tuple(
+        (
+            name,
+            tuple(evaluate(value[i], frame.facts, frame.n_layers) for i in frame.present)
+            if isinstance(value, tuple)
+            else evaluate(value, frame.facts, frame.n_layers),
+        )
+        for name, value in recipe.stages[frame.stage].parameters.items()
+    )
+    return Merged(options, base, inputs, recipe.seed, frame)
 
 
 class Layout:
@@ -135,10 +189,10 @@ class Layout:
 
 
 class Planner:
-    """Resolves a recipe.
+    """Finds what a recipe's tensors are made of; recipes of one form have equal plans.
 
     Args:
-        recipe: The recipe.
+        recipe: Any recipe of that form; its coefficients don't matter.
         layouts: Source name → layout.
         takes_base: Method → whether it takes a base.
     """
@@ -160,7 +214,7 @@ class Planner:
         base = self._layouts[self._recipe.base]
         last = self._recipe.stages[-1].name
         return [
-            self._output(place.name, facts, self.node(last, place) or self._leaf_of_base(place))
+            self._output(place.name, facts, self.frame(last, place) or self._leaf_of_base(place))
             for place, facts in base.places.items()
         ]
 
@@ -179,52 +233,49 @@ class Planner:
             name = self._stages[name].inputs[0].name
         return self._layouts[name]
 
-    def node(self, name: str, place: Place) -> Node | None:
+    def frame(self, name: str, place: Place) -> Frame | Leaf | None:
         """Return what stands at ``place`` in a source or stage; None where no input has it."""
         if name in self._layouts:
-            facts = self._layouts[name].places.get(place)
-            return (
-                None if facts is None else Leaf(self._sources[name].sha256, facts.name, name, facts)
-            )
+            leaf = self._layouts[name].places.get(place)
+            return None if leaf is None else Leaf(self._sources[name].sha256, leaf.name, name, leaf)
         stage = self._stages[name]
         found = [
-            (index, node)
+            (index, frame)
             for index, item in enumerate(stage.inputs)
-            if (node := self.node(item.name, place.shifted(item.shift))) is not None
+            if (frame := self.frame(item.name, place.shifted(item.shift))) is not None
         ]
         if not found:
             return None
         takes_base = stage.base is not None and self._takes_base[stage.method]
-        base = self.node(stage.base, place) if takes_base and stage.base is not None else None
+        base = self.frame(stage.base, place) if takes_base and stage.base is not None else None
         first = (base or found[0][1]).facts
         if first.dtype not in FLOATS or first.name.endswith(BUFFERS):
             return base or found[0][1]
-        facts = TensorFacts(
-            place.name, first.shape, first.dtype, place.layer, first.role, first.before
-        )
-        n_layers = self.depth(name)
-        present = [index for index, _ in found]
-        return Merged(
+        parts = [*([base] if base is not None else []), *(frame for _, frame in found)]
+        return Frame(
+            stage=self._recipe.stages.index(stage),
             method=stage.method,
-            options=_resolve(stage, present, facts, n_layers),
-            base=base,
-            inputs=tuple(node for _, node in found),
             place=place,
-            n_layers=n_layers,
-            seed=self._recipe.seed,
-            facts=facts,
+            n_layers=self.depth(name),
+            present=tuple(index for index, _ in found),
+            base=base,
+            inputs=tuple(frame for _, frame in found),
+            double=any(is_double(part) for part in parts),
+            facts=TensorFacts(
+                place.name, first.shape, first.dtype, place.layer, first.role, first.before
+            ),
         )
 
     def _leaf_of_base(self, place: Place) -> Leaf:
-        leaf = self.node(self._recipe.base, place)
+        leaf = self.frame(self._recipe.base, place)
         assert isinstance(leaf, Leaf)
         return leaf
 
-    def _output(self, name: str, facts: TensorFacts, node: Node) -> Output:
+    def _output(self, name: str, facts: TensorFacts, frame: Frame | Leaf) -> Output:
         dtype = facts.dtype
         if self._recipe.dtype is not None and dtype in FLOATS:
             dtype = SAFETENSORS_DTYPES[self._recipe.dtype]
-        return Output(name, node, dtype)
+        return Output(name, frame, dtype)
 
     def _stacked(self) -> list[Output]:
         """The tensors of a layer stack: what stands before the layers, the segments, the rest."""
@@ -238,14 +289,14 @@ class Planner:
             origin = (
                 flow.head if facts.role == "head" else flow.embed if facts.before else flow.norm
             )
-            node = self.node(origin, place) or self._leaf_of_base(place)
-            (before if facts.before else after).append(self._output(place.name, facts, node))
+            frame = self.frame(origin, place) or self._leaf_of_base(place)
+            (before if facts.before else after).append(self._output(place.name, facts, frame))
         middle = []
         depth = 0
         for segment in flow.segments:
             for layer in range(segment.start, segment.stop):
                 for pattern in self.layout(segment.name).patterns():
-                    found = self.node(segment.name, Place(pattern, layer))
+                    found = self.frame(segment.name, Place(pattern, layer))
                     if found is not None:
                         name = Place(pattern, depth).name
                         middle.append(self._output(name, found.facts, found))
@@ -256,16 +307,6 @@ class Planner:
 SAFETENSORS_DTYPES = {"float64": "F64", "float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
 
-def _resolve(
-    stage: Stage, present: Sequence[int], facts: TensorFacts, n_layers: int
-) -> tuple[tuple[str, Any], ...]:
-    """The stage's parameters for one tensor, per-source ones cut to the inputs that have it."""
-    return tuple(
-        (
-            name,
-            tuple(evaluate(value[index], facts, n_layers) for index in present)
-            if isinstance(value, tuple)
-            else evaluate(value, facts, n_layers),
-        )
-        for name, value in stage.parameters.items()
-    )
+def is_double(frame: Frame | Leaf) -> bool:
+    """Tell whether something in ``frame`` is stored in float64."""
+    return frame.facts.dtype == "F64" if isinstance(frame, Leaf) else frame.double

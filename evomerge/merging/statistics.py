@@ -149,14 +149,16 @@ class Store:
             )
         return self._same[one, other]
 
-    def gram(self, nodes: Sequence[Node], parts: Sequence[Readable]) -> NDArray[np.float64]:
-        """Return inner products of ``parts``, shape ``(n, n)``; those of sources are kept."""
+    def gram(
+        self, nodes: Sequence[Node], parts: Callable[[], Sequence[Readable]]
+    ) -> NDArray[np.float64]:
+        """Return inner products of ``parts()``, shape ``(n, n)``; those of sources are kept."""
         leaves = [node for node in nodes if isinstance(node, Leaf)]
         if len(leaves) < len(nodes):
-            return gram_of(parts)
+            return gram_of(parts())
         pairs = [(a, b) for a in leaves for b in leaves]
         if any(pair not in self._dots for pair in pairs):
-            fresh = gram_of(parts)
+            fresh = gram_of(parts())
             self._dots.update(zip(pairs, fresh.ravel().tolist(), strict=True))
         n = len(leaves)
         return np.array([self._dots[pair] for pair in pairs]).reshape(n, n)
