@@ -172,12 +172,17 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import TimeRemainingColumn as Remaining
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, Remaining(), console=console(stderr=True)) as bars:
-        known: dict[str, TaskID] = {}
+    bars = Progress(*columns, Remaining(), console=console(stderr=True))
+    known: dict[str, TaskID] = {}
 
-        def show(what: str, done: int, total: int) -> None:
-            if what not in known:
-                known[what] = bars.add_task(what, total=total)
-            bars.update(known[what], completed=done, total=total)
+    def show(what: str, done: int, total: int) -> None:
+        bars.start()  # not before there is something to show: a mistake is one line
+        if what not in known:
+            known[what] = bars.add_task(what, total=total)
+        bars.update(known[what], completed=done, total=total)
 
+    try:
         yield show
+    finally:
+        if known:
+            bars.stop()

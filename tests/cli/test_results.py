@@ -1,0 +1,157 @@
+"""``status``, ``front``, ``show``, ``report`` and ``export`` on runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import call, call_json, mistake
+from tests.cli.conftest import make_run_folder
+from tests.cli.test_main import modules_after
+from tests.runs.fakes import TWO, FakeRun
+
+
+def test_status_of_a_finished_run(finished_run: Path) -> None:
+    found = call_json("status", finished_run)
+    assert found["state"] == "finished"
+    assert found["progress"] == {"evaluated": 20, "failed": 0, "budget": 20}
+    assert found["split"] == "validation"
+    out, _ = call("status", finished_run)
+    assert "20 of 20, 0 failed" in out
+    assert f"{found['best']['mean']:.4f} (validation split)" in out
+
+
+def test_status_loads_neither_torch_nor_numpy_nor_sqlalchemy(finished_run: Path) -> None:
+    code, modules = modules_after(["status", str(finished_run)])
+    assert code == 0
+    heavy = {"torch", "transformers", "optuna", "lm_eval", "numpy", "scipy", "sqlalchemy"}
+    assert not modules & heavy
+
+
+def test_status_of_an_unfinished_run_says_how_to_go_on(tmp_path: Path) -> None:
+    fake = FakeRun(tmp_path)
+    run = fake.start()
+    for event in run.drive():
+        if event.kind == "generation_done":
+            run.request_stop()
+    folder = make_run_folder(fake, tmp_path / "runs" / "toy")
+    out, _ = call("status", folder)
+    assert "stopped" in out
+    assert "(search split)" in out
+    assert f"evomerge resume {folder}" in out
+
+
+def test_front_has_the_shape_that_scripts_rely_on(finished_run: Path) -> None:
+    found = call_json("front", finished_run)
+    (entry,) = found["front"]
+    assert set(entry) == {"candidate", "recipe_hash", "objectives"}
+    assert len(entry["recipe_hash"]) == 64
+    estimate = entry["objectives"]["mean"]
+    assert set(estimate) == {"value", "low", "high", "n"}
+    assert estimate["low"] <= estimate["value"] <= estimate["high"]
+    assert found["split"] == "validation"
+    assert found["final"] is True
+    out, _ = call("front", finished_run)
+    assert f"{estimate['value']:.4f} [{estimate['low']:.4f}, {estimate['high']:.4f}]" in out
+
+
+def test_front_of_two_objectives_keeps_raw_values_in_their_directions(tmp_path: Path) -> None:
+    fake = FakeRun(tmp_path, objectives=TWO)
+    for _ in fake.start().drive():
+        pass
+    folder = make_run_folder(fake, tmp_path / "runs" / "two")
+    entries = call_json("front", folder)["front"]
+    near = [entry["objectives"]["near"]["value"] for entry in entries]
+    far = [entry["objectives"]["far"]["value"] for entry in entries]
+    assert len(entries) > 1
+    assert near == sorted(near, reverse=True)
+    assert far == sorted(far, reverse=True)  # the better far is (smaller), the worse near
+    assert min(far) > 0
+    assert "far (minimize)" in call("front", folder)[0]
+
+
+def test_show_tells_recipe_parents_and_scores(finished_run: Path) -> None:
+    found = call_json("show", finished_run, "best")
+    (entry,) = call_json("front", finished_run)["front"]
+    assert found["candidate"] == entry["candidate"]
+    assert found["recipe"]["parameters"][0]["method"] == "linear"
+    assert set(found["objectives"]) == {"search", "validation"}
+    out, _ = call("show", finished_run, found["candidate"])
+    for text in ("random", "near.hit", "method: linear", found["recipe_hash"]):
+        assert text in out
+
+
+def test_show_tells_why_a_candidate_failed_and_follows_no_markup(tmp_path: Path) -> None:
+    from evomerge.execution.protocol import Failure
+
+    fake = FakeRun(tmp_path)
+    fake.worker.fails = lambda job: (
+        Failure("exception", "no [bold]luck[/oops]") if job.candidate_id == "0-1" else None
+    )
+    for _ in fake.start().drive():
+        pass
+    folder = make_run_folder(fake, tmp_path / "runs" / "toy")
+    out, _ = call("show", folder, "0-1")
+    assert "failure (search)" in out
+    assert "exception: no [bold]luck[/oops]" in out
+    assert call_json("status", folder)["progress"]["failed"] == 1
+
+
+def test_unknown_runs_and_candidates_name_the_nearest(finished_run: Path) -> None:
+    (line,) = mistake("status", finished_run.parent / "tyo")
+    assert line.startswith(f"{finished_run.parent / 'tyo'} does not exist; did you mean 'toy'?")
+    (line,) = mistake("front", finished_run.parent)
+    assert "is not the folder of a run" in line
+    (line,) = mistake("show", finished_run, "0-00")
+    assert "has no candidate '0-00'; did you mean '0-0'?" in line
+
+
+def test_a_newer_run_folder_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"schema_version": 99}))
+    for command in ("status", "front"):
+        (line,) = mistake(command, tmp_path)
+        assert "newer than this evomerge knows" in line
+
+
+@pytest.fixture
+def toy_run(workspace: Path) -> str:
+    call("run", "run.yaml")
+    return "runs/toy"
+
+
+def test_report_compares_the_best_with_its_parents_on_the_test_split(toy_run: str) -> None:
+    found = call_json("report", toy_run)
+    labels = [model["label"] for model in found["models"]]
+    assert labels[0] == "base (base)"
+    assert labels[-2:] == ["uniform average", "best found"]
+    assert {"sort", "reverse"} < set(labels)
+    out, err = call("report", toy_run)
+    assert "test split" in out
+    assert "best found" in out
+    assert "minus" in out
+    assert "opened 2 times" in err
+
+
+def test_an_exported_best_scores_what_the_search_saw(toy_run: str, workspace: Path) -> None:
+    out, _ = call("export", toy_run, "best", "--out", "best")
+    assert out == "best\n"
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "README.md", "recipe.yaml"):
+        assert (workspace / "best" / name).is_file(), name
+    seen = call_json("show", toy_run, "best")["tasks"]["validation"]
+    again = call_json("evaluate", "best", "--config", "run.yaml")["results"]
+    for task in ("sort", "reverse"):
+        assert again[task]["metrics"]["exact"] == seen[task]["exact"]
+    (line,) = mistake("export", toy_run, "best", "--out", "best")
+    assert "best exists" in line
+
+
+@pytest.mark.parametrize(("format", "key"), [("recipe", "evomerge_recipe"), ("mergekit", "models")])
+def test_a_recipe_alone_is_exported_and_merged_again(
+    toy_run: str, workspace: Path, format: str, key: str
+) -> None:
+    call("export", toy_run, "best", "--out", "best.yaml", "--format", format)
+    assert key in (workspace / "best.yaml").read_text()
+    call("export", toy_run, "best", "--out", "best")
+    call("merge", "best.yaml", "--out", "again")
+    weights = [(workspace / name / "model.safetensors").read_bytes() for name in ("best", "again")]
+    assert weights[0] == weights[1]
