@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from tiny_llama import tiny_llama, tiny_tokenizer
 
 from evomerge.evaluation import EVALUATORS
 from evomerge.evaluation.language_model import LanguageModel
@@ -30,29 +29,6 @@ from evomerge.evaluation.language_model import LanguageModel
 N_EXAMPLES = 100
 ANSWER_LENGTH = 8
 Forward = tuple[dict[str, Any], list[torch.Tensor]]
-
-
-def small_model() -> LanguageModel:
-    """Return a random Llama of about 200,000 parameters with a tokenizer of characters."""
-    names = ["<pad>", "<eos>", *string.ascii_lowercase, " ", ":", "="]
-    inner = Tokenizer(models.WordLevel({t: i for i, t in enumerate(names)}, unk_token="<pad>"))
-    inner.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", eos_token="<eos>"
-    )
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(names),
-        hidden_size=72,
-        intermediate_size=192,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        max_position_embeddings=64,
-        eos_token_id=1,
-        pad_token_id=0,
-        tie_word_embeddings=True,
-    )
-    return LanguageModel(LlamaForCausalLM(config), tokenizer)
 
 
 def write_tasks(folder: Path) -> list[Any]:
@@ -116,7 +92,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="Show where the time goes.")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    model = small_model()
+    model = LanguageModel(tiny_llama(), tiny_tokenizer())
     with tempfile.TemporaryDirectory() as folder:
         evaluators = write_tasks(Path(folder))
     prepared = [evaluator.prepare(model, "search") for evaluator in evaluators]

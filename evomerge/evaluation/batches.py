@@ -162,61 +162,45 @@ def _generation_batch(
     members: Sequence[tuple[Slot, GenerationRequest]], pad_id: int, device: torch.device
 ) -> GenerationBatch:
     requests = [request for _, request in members]
-    width = max(len(request.prompt) for request in requests)
-    tokens = torch.full((len(requests), width), pad_id, dtype=torch.int64)
-    mask = torch.zeros((len(requests), width + requests[0].max_new_tokens), dtype=torch.int64)
-    for row, request in enumerate(requests):
-        tokens[row, width - len(request.prompt) :] = torch.tensor(request.prompt)
-        mask[row, width - len(request.prompt) :] = 1
-    padded = not bool(mask.all())
-    positions = (mask[:, :width].cumsum(-1) - 1).clamp(min=0)
+    tokens, mask, positions = left_pad([request.prompt for request in requests], pad_id, device)
+    if mask is not None:
+        answers = mask.new_ones((len(requests), requests[0].max_new_tokens))
+        mask = torch.cat([mask, answers], dim=1)
     return GenerationBatch(
         slots=tuple(slot for slot, _ in members),
-        tokens=tokens.to(device),
-        mask=mask.to(device) if padded else None,
-        positions=positions.to(device) if padded else None,
+        tokens=tokens,
+        mask=mask,
+        positions=positions,
         max_new_tokens=requests[0].max_new_tokens,
         stop=requests[0].stop,
         truncated=tuple(request.truncated for request in requests),
     )
 
 
-def plan_scoring(
-    examples: Sequence[Sequence[ScoringRequest]],
-    *,
-    block_size: int,
-    batch_size: int,
-    max_logits: int,
-    device: torch.device,
-) -> Plan[ScoringBatch]:
-    """Collate the requests of each example; example ``i`` is in block ``i // block_size``.
+def left_pad(
+    prompts: Sequence[tuple[int, ...]], pad_id: int, device: torch.device
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Return tokens, mask and positions of ``b`` prompts, each of shape ``(b, t)``, int64.
 
-    Args:
-        examples: Requests of each example.
-        block_size: Examples in a block.
-        batch_size: Most rows in a batch.
-        max_logits: Most rows × positions whose logits a batch may keep; one row is always allowed.
-        device: Where the batches live.
+    Mask and positions are None where no row is padded.
     """
-    batches = []
-    for first in range(0, len(examples), block_size):
-        rows: dict[tuple[int, ...], list[tuple[Slot, ScoringRequest]]] = {}
-        for example, requests in enumerate(examples[first : first + block_size], start=first):
-            for slot, request in enumerate(requests):
-                inputs = (request.context + request.continuation)[:-1]
-                rows.setdefault(inputs, []).append(((example, slot), request))
-        ordered = sorted(rows.items(), key=lambda row: (-len(row[0]), row[0]))
-        for part in _within_budget(ordered, batch_size, max_logits):
-            batches.append(_scoring_batch(part, device))
-    return make_plan(batches, [len(requests) for requests in examples])
+    width = max(map(len, prompts))
+    tokens = torch.full((len(prompts), width), pad_id, dtype=torch.int64)
+    mask = torch.zeros((len(prompts), width), dtype=torch.int64)
+    for row, prompt in enumerate(prompts):
+        tokens[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = 1
+    if bool(mask.all()):
+        return tokens.to(device), None, None
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    return tokens.to(device), mask.to(device), positions.to(device)
 
 
-_Row = tuple[tuple[int, ...], list[tuple[Slot, ScoringRequest]]]
+Row = tuple[tuple[int, ...], list[tuple[Slot, ScoringRequest]]]
+"""Model input, and the requests that are read off it."""
 
 
-def _within_budget(
-    rows: Sequence[_Row], batch_size: int, max_logits: int
-) -> Iterable[Sequence[_Row]]:
+def within_budget(rows: Sequence[Row], batch_size: int, max_logits: int) -> Iterable[Sequence[Row]]:
     """Cut ``rows`` into batches of at most ``batch_size`` rows and ``max_logits`` positions."""
     start = 0
     while start < len(rows):
@@ -225,7 +209,8 @@ def _within_budget(
         start += n
 
 
-def _scoring_batch(rows: Sequence[_Row], device: torch.device) -> ScoringBatch:
+def scoring_batch(rows: Sequence[Row], device: torch.device) -> ScoringBatch:
+    """Collate whole sequences, one a row."""
     width = max(len(inputs) for inputs, _ in rows)
     # HFLM pads with 0 as well; under a causal mask the value can't reach a scored position.
     tokens = torch.zeros((len(rows), width), dtype=torch.int64)

@@ -5,11 +5,9 @@ Built once a worker: the weights change underneath, while batches, tokens and st
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,28 +21,15 @@ from evomerge.evaluation.batches import (
 )
 from evomerge.evaluation.decoding import Generated, StopTexts, decode_greedily
 from evomerge.evaluation.encoding import TextEncoder, find_max_length
-from evomerge.evaluation.protocol import NotFiniteError
+from evomerge.evaluation.scoring import Scored, score_batch, score_shared
+from evomerge.evaluation.scoring_plan import plan_scoring
+from evomerge.evaluation.shared_context import SharedBatch, can_fork
 
 if TYPE_CHECKING:
     from evomerge.models.checkpoint import Checkpoint
 
 MAX_LOGIT_ELEMENTS = 2**28
 """Logits that a scoring batch may hold at once: 1 GiB in float32."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Log-likelihood of one continuation.
-
-    Args:
-        logprob: Sum over its tokens, natural logarithm.
-        is_greedy: Each of its tokens is the most probable one.
-        n_tokens: Tokens scored.
-    """
-
-    logprob: float
-    is_greedy: bool
-    n_tokens: int
 
 
 class LanguageModel:
@@ -71,6 +56,7 @@ class LanguageModel:
         self.encoder = TextEncoder(tokenizer, find_max_length(model.config, tokenizer))
         self.eos_ids = _eos_ids(model, tokenizer)
         self.pad_id = _pad_id(tokenizer, self.eos_ids)
+        self._shares = self._optional["position_ids"] and can_fork(model.config)
         self._stops: dict[tuple[str, ...], StopTexts] = {}
 
     @classmethod
@@ -139,14 +125,16 @@ class LanguageModel:
         *,
         block_size: int,
         batch_size: int,
-    ) -> Plan[ScoringBatch]:
-        """Collate the requests of each example, padded on the right, block by block."""
+    ) -> Plan[ScoringBatch | SharedBatch]:
+        """Collate the requests of each example, block by block; shared contexts are read once."""
         vocabulary = int(self.model.get_output_embeddings().weight.shape[0])
-        return batches.plan_scoring(
+        return plan_scoring(
             examples,
             block_size=block_size,
             batch_size=batch_size,
             max_logits=max(1, MAX_LOGIT_ELEMENTS // vocabulary),
+            pad_id=self.pad_id,
+            share_contexts=self._shares,
             device=self.device,
         )
 
@@ -164,7 +152,7 @@ class LanguageModel:
     @torch.inference_mode()
     def logprobs(
         self,
-        plan: Plan[ScoringBatch],
+        plan: Plan[ScoringBatch | SharedBatch],
         indices: Sequence[int],
         *,
         softmax_dtype: torch.dtype | None = torch.float32,
@@ -181,7 +169,9 @@ class LanguageModel:
         """
         return plan.run(indices, lambda batch: self._score_batch(batch, softmax_dtype))
 
-    def rolling(self, plan: Plan[ScoringBatch], indices: Sequence[int]) -> list[Scored]:
+    def rolling(
+        self, plan: Plan[ScoringBatch | SharedBatch], indices: Sequence[int]
+    ) -> list[Scored]:
         """Score whole texts whose ``windows`` are the requests of ``plan``: one sum an example."""
         return [
             Scored(
@@ -211,28 +201,28 @@ class LanguageModel:
             inputs["logits_to_keep"] = 1
         return self.model(**inputs, use_cache=True)
 
-    def _score_batch(self, batch: ScoringBatch, softmax_dtype: torch.dtype | None) -> list[Scored]:
+    def _score_batch(
+        self, batch: ScoringBatch | SharedBatch, softmax_dtype: torch.dtype | None
+    ) -> list[Scored]:
+        if isinstance(batch, SharedBatch):
+            return score_shared(self._forward_cached, self._forward_later, batch, softmax_dtype)
+        return score_batch(self._forward_once, batch, softmax_dtype)
+
+    def _forward_once(self, *, input_ids: Tensor, logits_to_keep: Tensor | None) -> Tensor:
+        """Return logits of shape ``(b, k, v)``, all positions where ``logits_to_keep`` is None."""
         inputs: dict[str, Any] = {"use_cache": False} if self._optional["use_cache"] else {}
-        keep = batch.keep
-        if keep is not None and self._optional["logits_to_keep"]:
-            inputs["logits_to_keep"], keep = keep, None
-        logits = self.model(batch.tokens, **inputs).logits
-        column = batch.column if keep is None else keep[batch.column]
-        wanted = logits[batch.row, column]
-        logprobs = torch.log_softmax(wanted, dim=-1, dtype=softmax_dtype)
-        values = logprobs.gather(1, batch.target[:, None])[:, 0]
-        greedy = wanted.argmax(dim=-1) == batch.target
-        sums = np.add.reduceat(values.double().cpu().numpy(), batch.starts)
-        all_greedy = np.logical_and.reduceat(greedy.cpu().numpy(), batch.starts)
-        if not np.isfinite(sums).all():
-            raise NotFiniteError(
-                "the model gave log-likelihoods that are not finite (NaN or infinity)."
-            )
-        counts = np.diff([*batch.starts, len(values)])
-        return [
-            Scored(float(total), bool(is_greedy), int(n))
-            for total, is_greedy, n in zip(sums, all_greedy, counts, strict=True)
-        ]
+        if logits_to_keep is None:
+            logits: Tensor = self.model(input_ids, **inputs).logits
+        elif self._optional["logits_to_keep"]:
+            logits = self.model(input_ids, **inputs, logits_to_keep=logits_to_keep).logits
+        else:
+            logits = self.model(input_ids, **inputs).logits[:, logits_to_keep]
+        return logits
+
+    def _forward_later(self, **inputs: Any) -> Tensor:
+        """Return all logits of tokens that follow a cache."""
+        logits: Tensor = self.model(**inputs, use_cache=True).logits
+        return logits
 
 
 def _eos_ids(model: Any, tokenizer: Any) -> frozenset[int]:

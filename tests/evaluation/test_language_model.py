@@ -9,7 +9,7 @@ import torch
 
 from evomerge.errors import EvaluationError
 from evomerge.evaluation import NotFiniteError
-from evomerge.evaluation.batches import GenerationRequest, ScoringRequest
+from evomerge.evaluation.batches import GenerationRequest, ScoringBatch, ScoringRequest
 from evomerge.evaluation.language_model import LanguageModel
 from tests.fixtures_models import tiny_model
 
@@ -87,7 +87,9 @@ def test_requests_that_differ_in_their_last_token_share_a_row(
     pairs = [("the answer: ", letter) for letter in "ABCD"] + [("the answer:", " AB")]
     requests = [[language_model.encoder.encode_pair(*pair) for pair in pairs]]
     plan = language_model.plan_scoring(requests, block_size=1, batch_size=8)
-    assert plan.batches[0].tokens.shape[0] == 2
+    (batch,) = plan.batches
+    assert isinstance(batch, ScoringBatch)
+    assert batch.tokens.shape[0] == 2
     (together,) = language_model.logprobs(plan, [0])
     for request, scored in zip(requests[0], together, strict=True):
         alone = language_model.plan_scoring([[request]], block_size=1, batch_size=1)
@@ -96,12 +98,64 @@ def test_requests_that_differ_in_their_last_token_share_a_row(
         )
 
 
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize(
+    "family", ["llama", "gpt2", "gpt_neox", "gemma2", "gemma3", "mistral", "qwen3_moe"]
+)
+def test_shared_contexts_give_the_log_likelihoods_of_whole_sequences(
+    family: str, padded: bool, tmp_path: Path
+) -> None:
+    folder = tiny_model(family, tmp_path / family, seed=1)
+    if family == "mistral":
+        # A window shorter than the contexts: the cache holds only their ends.
+        path = folder / "config.json"
+        path.write_text(path.read_text().replace('"sliding_window": 4096', '"sliding_window": 9'))
+        assert '"sliding_window": 9' in path.read_text()
+    model = LanguageModel.load(folder)
+    contexts = texts(7, 13, 30 if padded else 13)
+    choices = ["a", "b", "ab", "abc", "abd", "k" * 9]
+    requests = [
+        [model.encoder.encode_pair(context, choice) for choice in choices] for context in contexts
+    ]
+    assert model._shares
+    sizes = {"block_size": 5, "batch_size": 4}
+    shared = model.plan_scoring(requests, **sizes)
+    model._shares = False
+    whole = model.plan_scoring(requests, **sizes)
+    assert {type(batch).__name__ for batch in shared.batches} == {"SharedBatch"}
+    assert {type(batch).__name__ for batch in whole.batches} == {"ScoringBatch"}
+    indices = [6, 0, 3]
+    for ours, theirs in zip(
+        model.logprobs(shared, indices), model.logprobs(whole, indices), strict=True
+    ):
+        for one, other in zip(ours, theirs, strict=True):
+            assert one.logprob == pytest.approx(other.logprob, rel=1e-5)
+            assert (one.is_greedy, one.n_tokens) == (other.is_greedy, other.n_tokens)
+
+
+def test_contexts_are_shared_only_where_it_pays(language_model: LanguageModel) -> None:
+    def kinds(pairs: list[tuple[str, str]]) -> list[str]:
+        requests = [[language_model.encoder.encode_pair(*pair) for pair in pairs]]
+        plan = language_model.plan_scoring(requests, block_size=1, batch_size=8)
+        return sorted(type(batch).__name__ for batch in plan.batches)
+
+    long = "a long question, is it?"
+    assert kinds([(long, " yes"), (long, " no")]) == ["SharedBatch"]
+    assert kinds([(long, "A"), (long, "B")]) == ["ScoringBatch"], "one row serves both"
+    assert kinds([("short", " yes"), ("short", " no")]) == ["ScoringBatch"]
+    assert kinds([(long, " yes"), (long, " no"), ("short", " x")]) == [
+        "ScoringBatch",
+        "SharedBatch",
+    ]
+
+
 def test_only_needed_positions_keep_logits(language_model: LanguageModel) -> None:
     requests = [[language_model.encoder.encode_pair("a" * 40, " yes")]]
     plan = language_model.plan_scoring(requests, block_size=1, batch_size=1)
-    keep = plan.batches[0].keep
-    assert keep is not None
-    assert keep.tolist() == [39, 40, 41, 42]
+    (batch,) = plan.batches
+    assert isinstance(batch, ScoringBatch)
+    assert batch.keep is not None
+    assert batch.keep.tolist() == [39, 40, 41, 42]
 
 
 def test_batches_stay_within_blocks_and_budgets(language_model: LanguageModel) -> None:
@@ -113,13 +167,19 @@ def test_batches_stay_within_blocks_and_budgets(language_model: LanguageModel) -
 
 
 def test_a_tight_logit_budget_makes_smaller_batches() -> None:
-    from evomerge.evaluation.batches import plan_scoring
+    from evomerge.evaluation.scoring_plan import plan_scoring
 
     requests = [[ScoringRequest((1,) * 9, (2,))] for _ in range(2)] + [
         [ScoringRequest((1,) * 4, (number,))] for number in (3, 4)
     ]
     plan = plan_scoring(
-        requests, block_size=4, batch_size=9, max_logits=8, device=torch.device("cpu")
+        requests,
+        block_size=4,
+        batch_size=9,
+        max_logits=8,
+        pad_id=0,
+        share_contexts=False,
+        device=torch.device("cpu"),
     )
     assert [batch.tokens.shape for batch in plan.batches] == [(1, 9), (1, 4)]
     assert [len(batch.slots) for batch in plan.batches] == [2, 2]
