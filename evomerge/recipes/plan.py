@@ -276,7 +276,11 @@ class Planner:
             key = f"{place.key}.filters[{index}]"
             if message := check_filter(filter):
                 self._problem(key, message)
-            elif ":" in filter and not any(matches(filter, t) for t in place.tensors):
+            elif (
+                ":" in filter
+                and place.tensors
+                and not any(matches(filter, t) for t in place.tensors)
+            ):
                 self._problem(
                     key, f"{filter!r} matches no tensor's name here. Correct or remove it."
                 )
