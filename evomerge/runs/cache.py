@@ -6,13 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from evomerge.runs import tables
 from evomerge.runs.blocks import unpack_answers, unpack_scores
 from evomerge.runs.ledger import Ledger
 
 _KEYS_A_QUERY = 400  # databases limit the parameters of one statement
+
+_BLOCK = tables.score_block
+_ANYWHERE = select(_BLOCK).where(_BLOCK.c.cache_key.in_(bindparam("keys", expanding=True)))
+_IN_RUN = _ANYWHERE.where(_BLOCK.c.run_id == bindparam("run"))
 
 
 @dataclass(frozen=True)
@@ -44,15 +48,12 @@ def find_blocks(
         keys: Cache keys of blocks.
         run_id: Look only in this run; None looks in every run of the ledger.
     """
-    table = tables.score_block
     found: dict[str, CachedBlock] = {}
     with ledger.read() as connection:
         for chunk in _chunks(keys):
-            query = select(table).where(table.c.cache_key.in_(chunk))
-            if run_id is not None:
-                query = query.where(table.c.run_id == run_id)
+            query, scope = (_ANYWHERE, {}) if run_id is None else (_IN_RUN, {"run": run_id})
             by_place: dict[_Place, dict[str, NDArray[np.float64]]] = {}
-            for row in connection.execute(query):
+            for row in connection.execute(query, {"keys": chunk, **scope}):
                 place = _Place(
                     row.cache_key, row.run_id, row.candidate_id, row.task, row.split, row.block
                 )

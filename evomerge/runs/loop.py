@@ -51,6 +51,8 @@ class Run:
         self._writer = RunWriter(records.ledger, records.run_id)
         self._row = records.run()
         self._state = SearchState.load(records, budget=self._row.config["search"]["budget"])
+        scored = self._state.scored(SEARCH).values()
+        self._best = plan.objectives.best(plan.objectives.values(item) for item in scored)
         self._stop_asked = False
         self._clock = time.monotonic()
         self._scorer = Scorer(
@@ -183,7 +185,7 @@ class Run:
                 results.append([row.candidate_id, utilities, ""])
         event = GenerationDone(
             ask=ask,
-            best=self.plan.objectives.best(state.scored(SEARCH).values()),
+            best=dict(self._best),
             elapsed_s=time.monotonic() - self._clock,
             progress=state.progress,
         )
@@ -249,9 +251,11 @@ class Run:
                 message=scored.failure.message,
                 progress=progress,
             )
+        values = self.plan.objectives.values(scored.estimates)
+        self._best = self.plan.objectives.best([values, *([self._best] if self._best else [])])
         return CandidateDone(
             candidate=scored.candidate_id,
-            objectives=self.plan.objectives.values(scored.estimates),
+            objectives=values,
             reused=scored.reused,
             merge_s=scored.merge_s,
             score_s=scored.score_s,

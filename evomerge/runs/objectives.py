@@ -85,13 +85,13 @@ class Objectives:
         """Return one number an objective, larger is better, shape ``(k,)``."""
         return tuple(item.utility(item.estimate(estimates).value) for item in self.all)
 
-    def best(self, candidates: Iterable[Estimates]) -> dict[str, float]:
-        """Return objective → its best raw value among ``candidates``; empty where there is none."""
-        rows = [self.values(estimates) for estimates in candidates]
-        if not rows:
+    def best(self, rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
+        """Return objective → its best raw value among ``rows``; empty where there is none."""
+        found = list(rows)
+        if not found:
             return {}
         return {
-            item.name: max((row[item.name] for row in rows), key=item.utility) for item in self.all
+            item.name: max((row[item.name] for row in found), key=item.utility) for item in self.all
         }
 
 

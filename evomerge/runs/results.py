@@ -165,7 +165,8 @@ class RunResults:
         if best_candidate is not None:
             best = self.objectives.values(self.state.estimates[VALIDATION][best_candidate])
         else:
-            best = self.objectives.best(self.state.scored(SEARCH).values())
+            scored = self.state.scored(SEARCH).values()
+            best = self.objectives.best(self.objectives.values(item) for item in scored)
         speed = self._speed()
         left = progress.budget - progress.evaluated
         return Status(

@@ -5,10 +5,11 @@ A transaction holds all that belongs together; the event that tells of it goes i
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, select
+from sqlalchemy import Connection, Table, bindparam, func, insert, select
 
 from evomerge.runs import tables
 from evomerge.runs.blocks import pack_answers, pack_scores
@@ -16,6 +17,13 @@ from evomerge.runs.events import Event
 from evomerge.runs.ledger import Ledger
 from evomerge.runs.records import Estimates
 from evomerge.runs.rows import AttemptRecord, Block, CandidateRow, RunRow
+
+# Built once: making a statement anew costs more than running it.
+_INSERT = {table: insert(table) for table in tables.METADATA.tables.values()}
+_LAST = {
+    table: select(func.max(table.c.sequence)).where(table.c.run_id == bindparam("run"))
+    for table in (tables.decision, tables.event)
+}
 
 StoredRecipe = Mapping[str, Any]
 """A recipe's plain form, as ``Recipe.to_dict`` gives it."""
@@ -27,27 +35,28 @@ class RunWriter:
     def __init__(self, ledger: Ledger, run_id: str) -> None:
         self.ledger = ledger
         self.run_id = run_id
+        self._sequence: dict[Table, int] = {}
 
     def create(self, row: RunRow) -> None:
         """Insert the run itself."""
         values = dict(vars(row)) | {"starts": [list(start) for start in row.starts]}
         values["plugins"] = [list(plugin) for plugin in row.plugins]
-        with self.ledger.write("run") as connection:
-            connection.execute(insert(tables.run).values(**values))
+        with self._write("run") as connection:
+            connection.execute(_INSERT[tables.run], values)
 
     def add_ask(
         self, ask: int, candidates: Sequence[tuple[CandidateRow, StoredRecipe]], event: Event
     ) -> None:
         """Store a whole generation, recipes included, and the decision to evaluate it."""
         ids = [row.candidate_id for row, _ in candidates]
-        with self.ledger.write("ask") as connection:
+        with self._write("ask") as connection:
             self._insert_candidates(connection, candidates)
             self._decide(connection, "ask", {"ask": ask, "candidates": ids})
             self._tell_of(connection, event)
 
     def add_references(self, candidates: Sequence[tuple[CandidateRow, StoredRecipe]]) -> None:
         """Store reference candidates that aren't stored yet."""
-        with self.ledger.write("references") as connection:
+        with self._write("references") as connection:
             known = set(
                 connection.scalars(
                     select(tables.candidate.c.candidate_id).where(
@@ -67,7 +76,7 @@ class RunWriter:
         event: Event | None,
     ) -> None:
         """Store a finished attempt with its scores; blocks that are stored already stay."""
-        with self.ledger.write("attempt") as connection:
+        with self._write("attempt") as connection:
             self._insert_attempt(connection, record)
             self._insert_blocks(connection, record, blocks)
             self._insert_estimates(connection, record, estimates)
@@ -76,15 +85,25 @@ class RunWriter:
 
     def decide(self, kind: str, body: Mapping[str, Any], event: Event | None = None) -> None:
         """Store a decision."""
-        with self.ledger.write(kind) as connection:
+        with self._write(kind) as connection:
             self._decide(connection, kind, body)
             if event is not None:
                 self._tell_of(connection, event)
 
     def tell_of(self, event: Event) -> None:
         """Store an event that no other write goes with."""
-        with self.ledger.write("event") as connection:
+        with self._write("event") as connection:
             self._tell_of(connection, event)
+
+    @contextmanager
+    def _write(self, name: str) -> Iterator[Connection]:
+        """Give a connection in a write transaction; after an error sequences are read anew."""
+        try:
+            with self.ledger.write(name) as connection:
+                yield connection
+        except BaseException:
+            self._sequence.clear()
+            raise
 
     def _insert_candidates(
         self, connection: Connection, items: Iterable[tuple[CandidateRow, StoredRecipe]]
@@ -107,42 +126,45 @@ class RunWriter:
             if key not in known
         ]
         if recipes:
-            connection.execute(insert(table), recipes)
+            connection.execute(_INSERT[table], recipes)
         rows = [
             dict(vars(row)) | {"run_id": self.run_id, "parents": list(row.parents)}
             for row, _ in items
         ]
-        connection.execute(insert(tables.candidate), rows)
+        connection.execute(_INSERT[tables.candidate], rows)
 
     def _insert_attempt(self, connection: Connection, record: AttemptRecord) -> None:
         failure = record.failure
         connection.execute(
-            insert(tables.attempt).values(
-                run_id=self.run_id,
-                candidate_id=record.candidate_id,
-                split=record.split,
-                number=record.number,
-                status="failed" if failure else "done",
-                failure_kind=failure.kind if failure else None,
-                failure_message=failure.message if failure else None,
-                failure_detail=failure.detail if failure else None,
-                merge_s=record.merge_s,
-                score_s=record.score_s,
-                worker=record.worker,
-                numeric_class=record.numeric_class,
-                reused=record.reused,
-                notes=dict(record.notes),
-                finished_s=time.time(),
-            )
+            _INSERT[tables.attempt],
+            {
+                "run_id": self.run_id,
+                "candidate_id": record.candidate_id,
+                "split": record.split,
+                "number": record.number,
+                "status": "failed" if failure else "done",
+                "failure_kind": failure.kind if failure else None,
+                "failure_message": failure.message if failure else None,
+                "failure_detail": failure.detail if failure else None,
+                "merge_s": record.merge_s,
+                "score_s": record.score_s,
+                "worker": record.worker,
+                "numeric_class": record.numeric_class,
+                "reused": record.reused,
+                "notes": dict(record.notes),
+                "finished_s": time.time(),
+            },
         )
 
     def _insert_blocks(
         self, connection: Connection, record: AttemptRecord, blocks: Sequence[Block]
     ) -> None:
         table = tables.score_block
-        mine = (table.c.run_id == self.run_id) & (table.c.candidate_id == record.candidate_id)
-        query = select(table.c.task, table.c.block).where(mine, table.c.split == record.split)
-        known = {(row.task, row.block) for row in connection.execute(query)}
+        known: set[tuple[str, int]] = set()
+        if record.number > 1:
+            mine = (table.c.run_id == self.run_id) & (table.c.candidate_id == record.candidate_id)
+            query = select(table.c.task, table.c.block).where(mine, table.c.split == record.split)
+            known = {(row.task, row.block) for row in connection.execute(query)}
         fresh = [block for block in blocks if (block.ref.task, block.ref.block) not in known]
         place = {"run_id": self.run_id, "candidate_id": record.candidate_id}
         scores = [
@@ -175,7 +197,7 @@ class RunWriter:
         ]
         for rows, target in ((scores, table), (answers, tables.answer_block)):
             if rows:
-                connection.execute(insert(target), rows)
+                connection.execute(_INSERT[target], rows)
 
     def _insert_estimates(
         self, connection: Connection, record: AttemptRecord, estimates: Estimates
@@ -195,34 +217,38 @@ class RunWriter:
             for (task, metric), found in estimates.items()
         ]
         if rows:
-            connection.execute(insert(tables.estimate), rows)
+            connection.execute(_INSERT[tables.estimate], rows)
 
     def _decide(self, connection: Connection, kind: str, body: Mapping[str, Any]) -> None:
         connection.execute(
-            insert(tables.decision).values(
-                run_id=self.run_id,
-                sequence=self._next(connection, tables.decision),
-                kind=kind,
-                body=dict(body),
-                made_s=time.time(),
-            )
+            _INSERT[tables.decision],
+            {
+                "run_id": self.run_id,
+                "sequence": self._next(connection, tables.decision),
+                "kind": kind,
+                "body": dict(body),
+                "made_s": time.time(),
+            },
         )
 
     def _tell_of(self, connection: Connection, event: Event) -> None:
         connection.execute(
-            insert(tables.event).values(
-                run_id=self.run_id,
-                sequence=self._next(connection, tables.event),
-                kind=event.kind,
-                body=event.to_dict(),
-                at_s=time.time(),
-            )
+            _INSERT[tables.event],
+            {
+                "run_id": self.run_id,
+                "sequence": self._next(connection, tables.event),
+                "kind": event.kind,
+                "body": event.to_dict(),
+                "at_s": time.time(),
+            },
         )
 
     def _next(self, connection: Connection, table: Table) -> int:
-        """Return the next sequence number; the write lock is held, so nobody else takes it."""
-        query = select(func.max(table.c.sequence)).where(table.c.run_id == self.run_id)
-        return (connection.execute(query).scalar() or 0) + 1
+        """Return the next sequence number; a second writer would be refused by the primary key."""
+        if table not in self._sequence:
+            self._sequence[table] = connection.scalar(_LAST[table], {"run": self.run_id}) or 0
+        self._sequence[table] += 1
+        return self._sequence[table]
 
 
 def _canonical(body: StoredRecipe) -> str:
