@@ -17,55 +17,22 @@ gets no gene.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from evomerge.errors import Problem, ProblemsError, nearest
 from evomerge.models.architecture import TensorFacts
+from evomerge.recipes.conditions import apply_condition
 from evomerge.recipes.declarations import Declaration, Parameter
 from evomerge.recipes.plan import NODE_KEYS, Place, PlannedGene, Planner, has_search
-from evomerge.recipes.recipe import (
-    DTYPES,
-    Dataflow,
-    Recipe,
-    Segment,
-    Source,
-    Stage,
-    StageInput,
-)
+from evomerge.recipes.recipe import Recipe, Stage, StageInput
 from evomerge.recipes.space import SearchSpace
+from evomerge.recipes.spec import RecipeSpec, check_head, read_dataflow
 from evomerge.recipes.template import RecipeTemplate
 
+__all__ = ["RecipeSpec", "build_recipe", "build_space"]
+
 STAGE_KEYS = ("method", "inputs", "name", "base", "options")
-
-
-@dataclass(frozen=True)
-class RecipeSpec:
-    """What a user writes about a recipe, with its sources resolved.
-
-    Args:
-        sources: All sources, in the user's order.
-        base: Base model, configuration and tokenizer; the first source if None.
-        stages: One mapping a stage: ``method``, ``inputs`` (names, or ``{source, shift}``),
-            optional ``name`` and ``base``, and the method's parameters beside them or under
-            ``options``.
-        dtype: One of ``DTYPES``; None keeps the base's.
-        tokenizer: Source of the tokenizer; the base if None.
-        seed: Key of stochastic methods.
-        dataflow: ``{segments: [[name, start, stop], …], embed, norm, head}`` or None.
-        where: File, for messages.
-        key: Key of ``stages`` in that file, for messages.
-    """
-
-    sources: tuple[Source, ...]
-    base: str | None
-    stages: tuple[Mapping[str, Any], ...]
-    dtype: str | None = None
-    tokenizer: str | None = None
-    seed: int = 0
-    dataflow: Mapping[str, Any] | None = None
-    where: str = ""
-    key: str = "recipe.parameters"
 
 
 def build_space(
@@ -148,7 +115,7 @@ class _Builder:
     def template(self) -> RecipeTemplate:
         """Return the template; it is fit for use only if there are no problems."""
         spec = self._spec
-        self._check_head()
+        self.problems += check_head(spec)
         stages: list[Stage] = []
         for index, raw in enumerate(spec.stages):
             stage = self._stage(index, raw, [stage.name for stage in stages])
@@ -157,7 +124,8 @@ class _Builder:
         if not spec.stages and spec.dataflow is None:
             self.problem(spec.key, "no stages. Give at least one, with a method and its inputs.")
         for name, key, stage_index, wanted in self._conditions:
-            self._apply_condition(name, key, stage_index, wanted)
+            if message := apply_condition(self._genes, name, stage_index, wanted):
+                self.problem(key, message)
         base = spec.base or (self._sources[0] if self._sources else "")
         names = [*self._sources, *(stage.name for stage in stages)]
         plan = Recipe(
@@ -166,64 +134,10 @@ class _Builder:
             stages=tuple(stages),
             dtype=spec.dtype,
             tokenizer=spec.tokenizer or base,
-            dataflow=self._dataflow(names),
+            dataflow=read_dataflow(spec.dataflow, names, self.problems),
             seed=spec.seed,
         )
         return RecipeTemplate(plan, self._genes, self._declarations, self._n_layers, self._tensors)
-
-    def _check_head(self) -> None:
-        """Check what stands beside the stages."""
-        spec = self._spec
-        parent = spec.key.rpartition(".")[0]
-        prefix = f"{parent}." if parent else ""
-        if spec.base is not None and spec.base not in self._sources:
-            self.problem(
-                "base", f"no source is called {spec.base!r}; {nearest(spec.base, self._sources)}"
-            )
-        if spec.tokenizer is not None and spec.tokenizer not in self._sources:
-            known = nearest(spec.tokenizer, self._sources)
-            self.problem(f"{prefix}tokenizer", f"no source is called {spec.tokenizer!r}; {known}")
-        if spec.dtype is not None and spec.dtype not in DTYPES:
-            known = nearest(str(spec.dtype), DTYPES)
-            self.problem(f"{prefix}dtype", f"got {spec.dtype!r}; {known}")
-        if isinstance(spec.seed, bool) or not isinstance(spec.seed, int) or spec.seed < 0:
-            self.problem(f"{prefix}seed", f"got {spec.seed!r}, expected a whole number ≥ 0.")
-
-    def _dataflow(self, names: Sequence[str]) -> Dataflow | None:
-        raw = self._spec.dataflow
-        if raw is None:
-            return None
-        n_problems = len(self.problems)
-        for key in sorted(set(raw) ^ {"segments", "embed", "norm", "head"}):
-            self.problem(
-                f"dataflow.{key}", "unknown or missing; expected segments, embed, norm, head."
-            )
-        segments = raw.get("segments", [])
-        for index, item in enumerate(segments if isinstance(segments, Sequence) else ()):
-            key = f"dataflow.segments[{index}]"
-            if not isinstance(item, Sequence) or len(item) != 3:
-                self.problem(
-                    key, f"got {item!r}, expected [name, first layer, layer after the last]."
-                )
-                continue
-            name, start, stop = item
-            if name not in names:
-                self.problem(
-                    key, f"no source or stage is called {name!r}; {nearest(str(name), names)}"
-                )
-            whole = isinstance(start, int) and isinstance(stop, int)
-            if not whole or not 0 <= start < stop:
-                self.problem(key, f"got layers {start!r} to {stop!r}; expected 0 ≤ first < last.")
-        for part in ("embed", "norm", "head"):
-            if part in raw and raw[part] not in names:
-                known = nearest(str(raw[part]), names)
-                self.problem(
-                    f"dataflow.{part}", f"no source or stage is called {raw[part]!r}; {known}"
-                )
-        if len(self.problems) > n_problems:
-            return None
-        parts = tuple(Segment(str(n), int(a), int(b)) for n, a, b in segments)
-        return Dataflow(parts, raw["embed"], raw["norm"], raw["head"])
 
     def _stage(self, index: int, raw: Any, earlier: Sequence[str]) -> Stage | None:
         """Return the stage with plans as parameters, or None where its method is unknown."""
@@ -430,51 +344,6 @@ class _Builder:
                 self.problem(key, f"the model has no tensor {name!r}; {hint.split(', ')[0]}")
         for item in plan.values():
             self._check_fit(item, key)
-
-    def _apply_condition(self, name: str, key: str, stage: int, wanted: Any) -> None:
-        """Make the gene ``name`` active only while another gene of its stage has a wanted value."""
-        at = next(i for i, planned in enumerate(self._genes) if planned.gene.name == name)
-        if not isinstance(wanted, Mapping) or len(wanted) != 1:
-            self._once(key, f"got {wanted!r}, expected {{PARAMETER: VALUE}}.")
-            return
-        ((switch, values),) = wanted.items()
-        switches = [g for g in self._genes if g.stage == stage and g.parameter.name == switch]
-        simple = len(switches) == 1 and switches[0].gene.active_if is None
-        if not simple or switches[0].gene.name == name:
-            self._once(
-                key,
-                f"{switch!r} isn't one searched value of this stage that always counts. "
-                "Name a parameter that is searched for the whole model.",
-            )
-            return
-        gene = switches[0].gene
-        values = values if isinstance(values, (list, tuple)) else [values]
-        for value in values:
-            if message := switches[0].parameter.check(value):
-                self._once(key, message)
-                return
-        if gene.kind == "categorical" and not set(values) <= set(gene.choices):
-            self._once(key, f"got {values!r}; {switch} has the choices {list(gene.choices)!r}.")
-            return
-        planned = self._genes[at]
-        default = _inactive_value(planned)
-        condition = (gene.name, tuple(values))
-        new = replace(planned.gene, active_if=condition, default=default)
-        self._genes[at] = replace(planned, gene=new)
-
-    def _once(self, key: str, message: str) -> None:
-        if Problem(key, message) not in self.problems:
-            self.problem(key, message)
-
-
-def _inactive_value(planned: PlannedGene) -> Any:
-    """Return the parameter's default as the inactive value, or None where it can't be one."""
-    default = planned.parameter.default
-    if planned.gene.kind == "categorical":
-        return default if default in planned.gene.choices else None
-    if planned.gene.kind == "float" and isinstance(default, (int, float)):
-        return float(default)
-    return default if isinstance(default, int) else None
 
 
 def _has_inner_condition(raw: Any) -> bool:
