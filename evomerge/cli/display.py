@@ -37,6 +37,14 @@ def print_json(document: Any) -> None:
     print(json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def print_pairs(title: str, pairs: Sequence[tuple[str, str]]) -> None:
+    """Print names and values below ``title`` on stdout; without rich, whose loading takes time."""
+    width = max(len(name) for name, _ in pairs)
+    print(title)
+    for name, value in pairs:
+        print(f"  {name:<{width}}  {value}")
+
+
 def print_table(table: "Table") -> None:
     """Print ``table`` and an empty line on stdout."""
     out = console()
@@ -59,7 +67,6 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
         title_justify="left",
         show_edge=False,
         pad_edge=False,
-        show_header=any(columns),
     )
     for column in columns:
         right = column.startswith(">")

@@ -14,6 +14,7 @@ from evomerge.cli.display import (
     interval,
     number,
     print_json,
+    print_pairs,
     print_table,
     say,
     table,
@@ -53,7 +54,7 @@ def status(run: RunArgument, json: JsonOption = False) -> None:
     if json:
         print_json(found)
         return
-    print_table(table(found.name, ["", ""], _status_rows(found)))
+    print_pairs(found.name, _status_rows(found))
 
 
 def front(run: RunArgument, json: JsonOption = False) -> None:
@@ -152,7 +153,8 @@ def _print_candidate(found: "CandidateDetails") -> None:
     ]
     for split, failure in found.failures.items():
         rows.append((f"failure ({split})", f"{failure.kind}: {failure.message}"))
-    print_table(table(f"Candidate {found.candidate}", ["", ""], rows))
+    print_pairs(f"Candidate {found.candidate}", rows)
+    print()
     scores = list(_score_rows(found.objectives, found.tasks))
     if scores:
         columns = ["split", "objective or task", "value and 95 % interval", ">examples"]
