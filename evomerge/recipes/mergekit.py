@@ -7,7 +7,7 @@ value; a base that isn't among ``models`` joins them; DARE rescales to the L1 no
 tensors too. ``dtype`` is the result's element type here (mergekit also rounds the inputs to it).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -21,12 +21,17 @@ from evomerge.recipes.mergekit_export import (
     SHARED_METHODS,
     export_mergekit,
 )
+from evomerge.recipes.mergekit_slices import (
+    BASE_METHODS,
+    CountLayers,
+    Input,
+    Model,
+    Slice,
+    SliceReader,
+)
 from evomerge.recipes.recipe import DTYPES, Recipe, Source
 
 __all__ = ["CountLayers", "Imported", "export_mergekit", "import_mergekit", "is_mergekit"]
-
-CountLayers = Callable[[str, str | None], int]
-"""(path, revision) → number of layers of that model."""
 
 TOP_KEYS = (
     "base_model",
@@ -44,21 +49,8 @@ UNSUPPORTED = {
     "chat_template": "copy the template into the result's tokenizer afterwards and remove this key",
     "modules": "use models: or slices:",
 }
-PARAMETERS = {
-    "weight": "a weight for each model",
-    "density": "a share of kept values for each model",
-    "t": "a place between two models",
-    "scale": "a factor",
-    "normalize": "true or false",
-    "rescale": "true or false",
-    "lambda": "a factor on the task vectors",
-    "int8_mask": "not used",
-    "gamma": "not used",
-    "epsilon": "not used",
-}
 NORMALIZE = {"linear": True, "ties": True, "dare_ties": False}
 RESCALE = {"dare_linear": True, "dare_ties": True}
-BASE_METHODS = ("task_arithmetic", "ties", "dare_linear", "dare_ties")
 
 
 @dataclass(frozen=True)
@@ -73,31 +65,6 @@ class Imported:
 
     recipe: Recipe
     union_tokenizer: bool = False
-
-
-@dataclass(frozen=True)
-class _Model:
-    path: str
-    revision: str | None
-
-
-@dataclass(frozen=True)
-class _Input:
-    """One model of a slice: its layers ``[start, stop)`` and its own settings."""
-
-    model: _Model
-    start: int
-    stop: int
-    settings: Mapping[str, Any]
-    key: str
-
-
-@dataclass
-class _Slice:
-    inputs: list[_Input]
-    base: _Model | None
-    settings: Mapping[str, Any]
-    key: str
 
 
 @dataclass
@@ -146,7 +113,7 @@ class _Importer:
     count_layers: CountLayers
     where: str
     problems: list[Problem] = field(default_factory=list)
-    models: dict[_Model, Source] = field(default_factory=dict)
+    models: dict[Model, Source] = field(default_factory=dict)
 
     def problem(self, key: str, message: str) -> None:
         self.problems.append(Problem(key, message))
@@ -157,6 +124,7 @@ class _Importer:
 
     def run(self) -> Imported:
         raw = self.raw
+        reader = SliceReader(raw, self.count_layers, self.problems)
         for key in raw:
             if key in UNSUPPORTED:
                 self.problem(str(key), f"isn't supported here; {UNSUPPORTED[key]}.")
@@ -167,17 +135,17 @@ class _Importer:
             known = nearest(str(method), SHARED_METHODS)
             self.problem("merge_method", f"{method!r} isn't supported here; {known}")
         self.stop()
-        base = self.model(raw["base_model"], "base_model") if raw.get("base_model") else None
-        slices = self.slices(base)
-        self.check_settings(raw.get("parameters"), "parameters")
+        base = reader.model(raw["base_model"], "base_model") if raw.get("base_model") else None
+        slices = reader.slices(base)
+        reader.check_settings(raw.get("parameters"), "parameters")
         self.stop()
         names = self.name_sources(slices, base)
         self.stop()
         for piece in slices:
-            self.check_slice(piece, str(method))
+            reader.check_slice(piece, str(method))
         self.stop()
         stages, dataflow = self.stages(slices, str(method), names)
-        tokenizer, union = self.tokenizer(base, names)
+        tokenizer, union = self.tokenizer(reader, names)
         spec = RecipeSpec(
             sources=tuple(self.models.values()),
             base=names[base] if base else names[slices[0].inputs[0].model],
@@ -191,40 +159,13 @@ class _Importer:
         self.stop()
         return Imported(build_recipe(spec, self.declarations), union)
 
-    # Models
-
-    def model(self, raw: Any, key: str) -> _Model:
-        """Return the model that ``path``, ``path@revision`` or a mapping names."""
-        if isinstance(raw, Mapping):
-            inner = raw.get("model", raw)
-            if raw.get("lora") or raw.get("override_architecture"):
-                self.problem(
-                    key,
-                    "LoRA adapters and other architectures aren't supported here. "
-                    "Merge the adapter into its model first.",
-                )
-            if isinstance(inner, Mapping):
-                return _Model(str(inner.get("path")), inner.get("revision"))
-            raw = inner
-        if not isinstance(raw, str) or not raw:
-            self.problem(key, f"got {raw!r}, expected a folder or a hub id.")
-            return _Model("", None)
-        if "+" in raw:
-            self.problem(
-                key,
-                f"got {raw!r}: a LoRA adapter on a model isn't supported here. "
-                "Merge the adapter into its model first.",
-            )
-        path, _, revision = raw.partition("@")
-        return _Model(path, revision or None)
-
-    def name_sources(self, slices: Sequence[_Slice], base: _Model | None) -> dict[_Model, str]:
+    def name_sources(self, slices: Sequence[Slice], base: Model | None) -> dict[Model, str]:
         """Locate all sources and return their names: the last part of the path, made unique."""
         models = dict.fromkeys(i.model for piece in slices for i in piece.inputs)
         models |= dict.fromkeys(p.base for p in slices if p.base)
         if base is not None:
             models[base] = None
-        names: dict[_Model, str] = {}
+        names: dict[Model, str] = {}
         for model in models:
             stem = PurePath(model.path).name or model.path
             name, count = stem, 1
@@ -235,133 +176,7 @@ class _Importer:
             self.models[model] = self.locate(name, model.path, model.revision)
         return names
 
-    # Slices
-
-    def slices(self, base: _Model | None) -> list[_Slice]:
-        """Return the file's slices; the ``models:`` form is one slice of all layers."""
-        given = [key for key in ("models", "slices") if self.raw.get(key)]
-        if len(given) != 1:
-            self.problem(
-                "models", f"got {' and '.join(given) or 'neither models nor slices'}; expected one."
-            )
-            return []
-        items = self.raw[given[0]]
-        if not isinstance(items, list):
-            self.problem(given[0], f"got {items!r}, expected a list.")
-            return []
-        if given[0] == "models":
-            inputs = [self.input(item, f"models[{i}]", whole=True) for i, item in enumerate(items)]
-            if base is not None and base not in [i.model for i in inputs]:
-                inputs.append(self.whole(base, {}, "base_model"))
-            return [_Slice(inputs, base, {}, "models")]
-        return [self.slice(item, f"slices[{i}]", base) for i, item in enumerate(items)]
-
-    def slice(self, raw: Any, key: str, base: _Model | None) -> _Slice:
-        if not isinstance(raw, Mapping) or not isinstance(raw.get("sources"), list):
-            self.problem(key, f"got {raw!r}, expected {{sources: [{{model, layer_range}}, …]}}.")
-            return _Slice([], base, {}, key)
-        for extra in set(raw) - {"sources", "base_model", "parameters"}:
-            self.problem(
-                f"{key}.{extra}", "isn't supported; expected sources, base_model, parameters."
-            )
-        self.check_settings(raw.get("parameters"), f"{key}.parameters")
-        inputs = [
-            self.input(item, f"{key}.sources[{i}]", whole=False)
-            for i, item in enumerate(raw["sources"])
-        ]
-        own = raw.get("base_model")
-        base = self.model(own, f"{key}.base_model") if own else base
-        return _Slice(inputs, base, raw.get("parameters") or {}, key)
-
-    def input(self, raw: Any, key: str, *, whole: bool) -> _Input:
-        allowed = {"model", "parameters"} | (set() if whole else {"layer_range"})
-        if not isinstance(raw, Mapping) or "model" not in raw or set(raw) - allowed:
-            self.problem(key, f"got {raw!r}, expected {', '.join(sorted(allowed))}.")
-            return _Input(_Model("", None), 0, 1, {}, key)
-        self.check_settings(raw.get("parameters"), f"{key}.parameters")
-        model = self.model(raw["model"], f"{key}.model")
-        if whole:
-            return self.whole(model, raw.get("parameters") or {}, key)
-        span = raw.get("layer_range")
-        whole_numbers = isinstance(span, list) and all(type(v) is int for v in span)
-        if not isinstance(span, list) or not whole_numbers or not _is_range(span):
-            self.problem(
-                f"{key}.layer_range", f"got {span!r}, expected [first layer, layer after the last]."
-            )
-            return _Input(model, 0, 1, {}, key)
-        return _Input(model, span[0], span[1], raw.get("parameters") or {}, key)
-
-    def whole(self, model: _Model, settings: Mapping[str, Any], key: str) -> _Input:
-        n_layers = self.count_layers(model.path, model.revision) if model.path else 1
-        return _Input(model, 0, n_layers, settings, key)
-
-    def check_slice(self, piece: _Slice, method: str) -> None:
-        """Check a slice as mergekit does: lengths, the base among the models, their number."""
-        lengths = {i.stop - i.start for i in piece.inputs}
-        if len(lengths) > 1:
-            found = ", ".join(f"{i.model.path} {i.start}–{i.stop}" for i in piece.inputs)
-            self.problem(
-                piece.key,
-                f"the models have unequal numbers of layers ({found}). Give ranges of one length.",
-            )
-        for item in piece.inputs:
-            n_layers = self.count_layers(item.model.path, item.model.revision)
-            if item.stop > n_layers:
-                self.problem(
-                    f"{item.key}.layer_range",
-                    f"ends at {item.stop}, but {item.model.path} has {n_layers} layers.",
-                )
-        models = [item.model for item in piece.inputs]
-        if method in (*BASE_METHODS, "slerp"):
-            if piece.base is None:
-                self.problem("base_model", f"missing; {method} needs it. Name one of the models.")
-            elif piece.base not in models:
-                self.problem(piece.key, f"base_model {piece.base.path!r} isn't among the models.")
-        if method == "slerp" and len(models) != 2:
-            self.problem(
-                piece.key, f"got {len(models)} models; slerp takes two, the base included."
-            )
-        if method == "passthrough" and len(models) != 1:
-            self.problem(piece.key, f"got {len(models)} models; passthrough takes one a slice.")
-
-    # Settings
-
-    def check_settings(self, raw: Any, key: str) -> None:
-        """Check the form of a ``parameters`` block."""
-        if raw is None:
-            return
-        if not isinstance(raw, Mapping):
-            self.problem(key, f"got {raw!r}, expected a mapping.")
-            return
-        for name, setting in raw.items():
-            if name not in PARAMETERS:
-                self.problem(f"{key}.{name}", f"isn't supported; {nearest(str(name), PARAMETERS)}")
-            else:
-                self.check_setting(setting, f"{key}.{name}")
-
-    def check_setting(self, raw: Any, key: str, *, inner: bool = False) -> None:
-        cases = [raw] if isinstance(raw, Mapping) else raw
-        if isinstance(cases, list) and cases and all(isinstance(c, Mapping) for c in cases):
-            for index, case in enumerate(cases):
-                wrong = inner or "value" not in case or set(case) - {"value", "filter"}
-                text = case.get("filter") is None or isinstance(case["filter"], str)
-                if wrong or not text:
-                    message = f"got {dict(case)!r}, expected {{filter: TEXT, value: …}}."
-                    self.problem(f"{key}[{index}]", message)
-                else:
-                    self.check_setting(case["value"], f"{key}[{index}].value", inner=True)
-            return
-        values = raw if isinstance(raw, list) else [raw]
-        if not values or not all(isinstance(v, (bool, int, float)) for v in values):
-            self.problem(
-                key,
-                f"got {raw!r}, expected a number, a list of numbers over depth, or "
-                "[{filter, value}, …].",
-            )
-
-    def value(
-        self, name: str, piece: _Slice, item: _Input | None, span: _Range, default: Any
-    ) -> Any:
+    def value(self, name: str, piece: Slice, item: Input | None, span: _Range, default: Any) -> Any:
         """Return mergekit's setting ``name`` as a value; the first scope with a value wins."""
         scopes = [item.settings] if item is not None else []
         scopes += [piece.settings, self.raw.get("parameters") or {}]
@@ -383,7 +198,7 @@ class _Importer:
             return {"by": cases}
         return {"by": [*cases, {"value": default}]} if cases else default
 
-    def flag(self, name: str, piece: _Slice, default: bool) -> bool:
+    def flag(self, name: str, piece: Slice, default: bool) -> bool:
         """Return a setting that is true or false for the whole model."""
         span = _Range(0, 1, 1)
         value = self.value(name, piece, None, span, default)
@@ -398,7 +213,7 @@ class _Importer:
     # Stages
 
     def stages(
-        self, slices: Sequence[_Slice], method: str, names: Mapping[_Model, str]
+        self, slices: Sequence[Slice], method: str, names: Mapping[Model, str]
     ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
         """Return stages, and the layer stack where the slices aren't simply all layers."""
         if len(slices) == 1 and self.is_whole(slices[0]):
@@ -423,31 +238,31 @@ class _Importer:
         outer = {"embed": segments[0][0], "norm": segments[-1][0], "head": segments[-1][0]}
         return stages, {"segments": segments, **outer}
 
-    def is_whole(self, piece: _Slice) -> bool:
+    def is_whole(self, piece: Slice) -> bool:
         return all(
             i.start == 0 and i.stop == self.count_layers(i.model.path, i.model.revision)
             for i in piece.inputs
         )
 
-    def reference(self, piece: _Slice, method: str) -> _Input:
+    def reference(self, piece: Slice, method: str) -> Input:
         """Return the input whose layer numbers are the stage's: the base where there is one."""
         if method in (*BASE_METHODS, "slerp"):
             return next(i for i in piece.inputs if i.model == piece.base)
         return piece.inputs[0]
 
-    def span(self, first: _Input) -> _Range:
+    def span(self, first: Input) -> _Range:
         n_layers = self.count_layers(first.model.path, first.model.revision)
         return _Range(first.start, first.stop, n_layers)
 
-    def scale_of(self, piece: _Slice, method: str) -> Any:
+    def scale_of(self, piece: Slice, method: str) -> Any:
         first = self.reference(piece, method)
         return self.value("scale", piece, first, self.span(first), 1.0)
 
     def stage(
         self,
-        piece: _Slice,
+        piece: Slice,
         method: str,
-        names: Mapping[_Model, str],
+        names: Mapping[Model, str],
         name: str | None,
     ) -> dict[str, Any]:
         first = self.reference(piece, method)
@@ -470,7 +285,7 @@ class _Importer:
         return stage | {"options": self.options(piece, method, inputs, span)}
 
     def options(
-        self, piece: _Slice, method: str, inputs: Sequence[_Input], span: _Range
+        self, piece: Slice, method: str, inputs: Sequence[Input], span: _Range
     ) -> dict[str, Any]:
         """Return the parameters of our method of the same name."""
         if method == "passthrough":
@@ -496,7 +311,7 @@ class _Importer:
             options["densities"] = [self.value("density", piece, i, span, 1.0) for i in inputs]
         return options
 
-    def normalized(self, weights: Sequence[Any], piece: _Slice) -> list[Any]:
+    def normalized(self, weights: Sequence[Any], piece: Slice) -> list[Any]:
         """Return weights divided by their sum, as mergekit's normalize does for plain sums."""
         if not all(isinstance(w, (int, float)) for w in weights):
             self.problem(
@@ -518,9 +333,7 @@ class _Importer:
             return None
         return dtype
 
-    def tokenizer(
-        self, base: _Model | None, names: Mapping[_Model, str]
-    ) -> tuple[str | None, bool]:
+    def tokenizer(self, reader: SliceReader, names: Mapping[Model, str]) -> tuple[str | None, bool]:
         """Return (source of the tokenizer or None for the base's, whether a union is wanted)."""
         block = self.raw.get("tokenizer")
         key, wanted = "tokenizer_source", self.raw.get("tokenizer_source")
@@ -537,16 +350,12 @@ class _Importer:
             wanted = block.get("source", "union")
         if wanted in (None, "base", "union"):
             return None, wanted == "union"
-        model = self.model(wanted, key)
+        model = reader.model(wanted, key)
         if model not in names:
             known = nearest(model.path, ["base", "union", *(m.path for m in names)])
             self.problem(key, f"{wanted!r} isn't among the models; {known}")
             return None, False
         return names[model], False
-
-
-def _is_range(span: list[int]) -> bool:
-    return len(span) == 2 and 0 <= span[0] < span[1]
 
 
 def _conditions(setting: Any) -> list[Mapping[str, Any]]:

@@ -6,7 +6,6 @@ choices as categories, conditional genes asked for only where they count.
 """
 
 import inspect
-import logging
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,7 +108,6 @@ class OptunaSearcher:
         self._window = window
         self._sampler_name = sampler if sampler.endswith("Sampler") else f"{sampler}Sampler"
         self._settings = dict(settings or {})
-        logging.getLogger("optuna").setLevel(logging.WARNING)
         self._check_sampler()
         self._distributions = {g.name: _distribution(g) for g in space.genes}
         self._studies = 0
@@ -149,6 +147,7 @@ class OptunaSearcher:
             )
         import optuna
 
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         known = inspect.signature(getattr(optuna.samplers, self._sampler_name)).parameters
         for name in self._settings:
             if name not in known or name == "seed":
