@@ -82,7 +82,7 @@ class TaskVector:
         self._tensor = tensor
         self._width = 63 if wide == torch.float64 else 31
         self._raw = raw if wide == torch.float32 and raw is not None and native.fits(*raw) else None
-        self._first: NDArray[np.int64] | None = None
+        self._first: tuple[int, NDArray[np.int64]] | None = None
 
     def cut(self, keep: int) -> Cut:
         """Return the cut that keeps the ``keep`` largest magnitudes."""
@@ -91,19 +91,24 @@ class TaskVector:
         if keep <= 0:
             return Cut(math.inf, -1)
         if self._first is None:
-            self._first = self._count(None, 0)
-        counts, prefix, value, wanted = self._first, 0, 0, keep
+            counts = self._count(None, 0)
+            used = np.flatnonzero(counts)
+            # Task vectors span a few octaves: what is kept of the counts takes kilobytes.
+            self._first = int(used[0]), counts[used[0] : used[-1] + 1].copy()
+        offset, counts = self._first
+        prefix, count, wanted = 0, 0, keep
         for digit in range(1, self._width // DIGIT + 2):
             # Larger magnitudes first: how many elements lie at or above each value of this digit.
             above = np.cumsum(counts[::-1])
             place = int(np.searchsorted(above, wanted))
             value = len(counts) - 1 - place
+            count = int(counts[value])
             wanted -= int(above[place - 1]) if place else 0
-            prefix = prefix << DIGIT | value if digit > 1 else value
+            prefix = prefix << DIGIT | value if digit > 1 else offset + value
             if digit * DIGIT > self._width:
                 break
             counts = self._count(prefix, digit)
-        return Cut(self._magnitude(prefix), self._find(prefix, wanted, int(counts[value])))
+        return Cut(self._magnitude(prefix), self._find(prefix, wanted, count))
 
     def _count(self, prefix: int | None, digit: int) -> NDArray[np.int64]:
         """Counts by digit number ``digit`` of those whose earlier digits are ``prefix``."""

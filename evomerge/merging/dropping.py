@@ -6,7 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from evomerge.merging.statistics import Stats
+from evomerge.merging import native
+from evomerge.merging.masks import limit_of
+from evomerge.merging.statistics import SourceStats, Stats
 from evomerge.recipes.declarations import Parameter, WarmStart
 
 Rescale = Literal["inverse_density", "l1", "none"]
@@ -63,6 +65,45 @@ def dropped(
     if rescale == "inverse_density":
         return kept / density
     return kept * _l1_factor(index, density, stats) if rescale == "l1" else kept
+
+
+def dropped_vectors(
+    tensors: Sequence[Tensor],
+    factors: Sequence[float],
+    densities: Sequence[float],
+    *,
+    rescale: Rescale,
+    skip_1d: bool,
+    stats: SourceStats,
+) -> list[native.Vector]:
+    """Return for the compiled loops what ``dropped`` returns for torch.
+
+    Args:
+        tensors: The sources' whole tensors, stored values.
+        factors: What each task vector is multiplied by after dropping.
+        densities: Share of each that is kept.
+        rescale: Factor on what is kept.
+        skip_1d: Leave tensors of one dimension as they are.
+        stats: Gives the draws and the norms of whole task vectors.
+    """
+    vectors = []
+    for i, (tensor, factor, density) in enumerate(zip(tensors, factors, densities, strict=True)):
+        if density >= 1 or (skip_1d and stats.n_dims <= 1):
+            vectors.append(native.whole(tensor, weight=factor))
+            continue
+        by_density = rescale == "inverse_density" and density > 0
+        by_norm = rescale == "l1" and density > 0
+        vectors.append(
+            native.random(
+                tensor,
+                weight=factor,
+                key=stats.stream(i).key,
+                limit=limit_of(density),
+                divisor=density if by_density else 1.0,
+                factor=_l1_factor(i, density, stats) if by_norm else 1.0,
+            )
+        )
+    return vectors
 
 
 def _l1_factor(index: int, density: float, stats: Stats) -> float:

@@ -198,6 +198,11 @@ class NodeStats:
 
     def trim(self, index: int, delta: Tensor, density: float) -> Tensor:
         """Return this piece of a task vector with all but its largest magnitudes set to 0."""
+        flat = self.cut(index, density).trim(delta.reshape(-1), self.piece[0])
+        return flat.view(delta.shape)
+
+    def cut(self, index: int, density: float) -> Cut:
+        """Return where ``trim`` cuts the task vector of input ``index``."""
         if (index, density) not in self._cuts:
             base, *parts = self._whole_tensors()
             assert self._node.base is not None
@@ -208,18 +213,20 @@ class NodeStats:
                 (base, parts[index]),
                 self._wide,
             )
-        flat = self._cuts[index, density].trim(delta.reshape(-1), self.piece[0])
-        return flat.view(delta.shape)
+        return self._cuts[index, density]
 
     def mask(self, index: int, density: float) -> Tensor:
         """Return 1 and 0 for this piece of input ``index``: each element kept with ``density``."""
-        stream = Stream.of(
+        return self.stream(index).mask(density, *self.piece)
+
+    def stream(self, index: int) -> Stream:
+        """Return the random draws of input ``index``."""
+        return Stream.of(
             seed=self._node.seed,
             method=self._node.frame.method,
             content=content_key(self._inputs[index]),
             tensor=self._node.frame.place.name,
         )
-        return stream.mask(density, *self.piece)
 
     def total(self, key: str, part: Part) -> float:
         """Return ``part`` summed over the whole tensors in canonical blocks."""
@@ -281,8 +288,9 @@ class Lowering:
         Returns:
             Whether it was written and is finite; if not, it has to be written piece by piece.
         """
-        if isinstance(node, Merged) and METHODS.get(node.frame.method).value.coefficients is None:
-            return False
+        method = METHODS.get(node.frame.method).value if isinstance(node, Merged) else None
+        if isinstance(node, Merged) and method is not None and method.coefficients is None:
+            return method.fused is not None and self._fused(node, method, method.fused, out)
         terms = self._terms(node)
         leaves = [item for item, _ in terms if isinstance(item, Leaf)]
         if len(leaves) < len(terms):
@@ -297,6 +305,29 @@ class Lowering:
         for leaf in leaves:
             self._store.note_finite(leaf)
         return True
+
+    def _fused(
+        self, node: Merged, method: MergeMethod, fused: Callable[..., bool], out: Tensor
+    ) -> bool:
+        """Let a method write a whole tensor of sources with the compiled loops."""
+        base, inputs, options = self._reduce(node, method)
+        if not inputs:
+            assert base is not None
+            return self.direct(base, out)
+        leaves = [item for item in (base, *inputs) if isinstance(item, Leaf)]
+        if len(leaves) < len(inputs) + 1 or not native.fits(out, *map(self._raw, leaves)):
+            return False
+        for leaf in leaves:
+            # Not all that is read shows in the result, so the sources are looked at themselves.
+            if not self._store.is_finite(leaf):
+                if not native.is_finite(self._raw(leaf)):
+                    return False
+                self._store.note_finite(leaf)
+        wide = wide_dtype(node)
+        base_part, *parts = (self.readable(leaf, wide) for leaf in leaves)
+        stats = NodeStats(node, inputs, parts, base_part, wide, self._store)
+        raws = [self._raw(leaf) for leaf in leaves]
+        return fused(out, raws[0], raws[1:], stats=stats, **options)
 
     def readable(self, node: Node, wide: torch.dtype) -> Readable:
         """Return ``node``'s tensor, computed in ``wide`` piece by piece."""

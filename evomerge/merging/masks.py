@@ -56,7 +56,7 @@ class Stream:
             device: Where the mask goes.
         """
         aligned, end = start - start % GROUP, stop + -stop % GROUP
-        limit = round(min(max(density, 0.0), 1.0) * 2**32)
+        limit = limit_of(density)
         if native.LIBRARY is not None and device == "cpu":
             mask = torch.empty(end - aligned)
             native.fill_mask(mask, key=self.key, limit=limit, start=aligned)
@@ -70,6 +70,11 @@ class Stream:
         zero = torch.zeros_like(counter)
         words = philox((counter & _WORD, counter >> 32, zero, zero), self.key)
         return torch.stack([word.view(-1, GROUP // 4) for word in words], dim=1).view(-1)
+
+
+def limit_of(density: float) -> int:
+    """Return below which of 2**32 draws an element is kept with probability ``density``."""
+    return round(min(max(density, 0.0), 1.0) * 2**32)
 
 
 def philox(

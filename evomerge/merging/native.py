@@ -8,6 +8,7 @@ import importlib.machinery
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 """Element types that the loops know, as ``kernels.c`` numbers them."""
+
+VOTES = 1024
+"""Elements that ``kernels.c`` works on at a time."""
 
 
 def _load() -> ctypes.CDLL | None:
@@ -31,9 +35,11 @@ def _load() -> ctypes.CDLL | None:
             logger.warning("%s can't be loaded (%s); merging goes on without it", path, error)
             return None
         library.evomerge_combine.restype = ctypes.c_int
+        library.evomerge_finite.restype = ctypes.c_int
         library.evomerge_count.restype = None
         library.evomerge_find.restype = ctypes.c_int64
         library.evomerge_mask.restype = None
+        library.evomerge_vectors.restype = ctypes.c_int
         return library
     logger.info("the compiled loops were not built; merging goes on with torch alone")
     return None
@@ -66,6 +72,105 @@ def combine(out: Tensor, tensors: Sequence[Tensor], factors: Sequence[float]) ->
         (ctypes.c_int * n)(*(DTYPES[tensor.dtype] for tensor in tensors)),
         (ctypes.c_float * n)(*factors),
         ctypes.c_int(n),
+        ctypes.c_int64(out.numel()),
+    )
+    return bool(finite)
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Tell whether ``tensor``, shape ``(d,)``, holds neither NaN nor infinity."""
+    assert LIBRARY is not None
+    finite = LIBRARY.evomerge_finite(
+        ctypes.c_void_p(tensor.data_ptr()),
+        ctypes.c_int(DTYPES[tensor.dtype]),
+        ctypes.c_int64(tensor.numel()),
+    )
+    return bool(finite)
+
+
+class Vector(ctypes.Structure):
+    """A task vector and what is kept of it: ``vector_t`` of ``kernels.c``."""
+
+    _fields_: ClassVar = [
+        ("data", ctypes.c_void_p),
+        ("last", ctypes.c_int64),
+        ("limit", ctypes.c_uint64),
+        ("key0", ctypes.c_uint32),
+        ("key1", ctypes.c_uint32),
+        ("dtype", ctypes.c_int32),
+        ("keep", ctypes.c_int32),
+        ("threshold", ctypes.c_float),
+        ("divisor", ctypes.c_float),
+        ("factor", ctypes.c_float),
+        ("weight", ctypes.c_float),
+    ]
+
+
+def whole(tensor: Tensor, *, weight: float) -> Vector:
+    """Return the task vector of ``tensor``, all of it kept."""
+    return Vector(data=tensor.data_ptr(), dtype=DTYPES[tensor.dtype], keep=0, weight=weight)
+
+
+def largest(tensor: Tensor, *, weight: float, threshold: float, last: int) -> Vector:
+    """Return the task vector of ``tensor``, cut at ``threshold``; see ``cuts.Cut``."""
+    vector = whole(tensor, weight=weight)
+    vector.keep, vector.threshold, vector.last = 1, threshold, last
+    return vector
+
+
+def random(
+    tensor: Tensor,
+    *,
+    weight: float,
+    key: tuple[int, int],
+    limit: int,
+    divisor: float = 1.0,
+    factor: float = 1.0,
+) -> Vector:
+    """Return the task vector of ``tensor``, kept at random; see ``fill_mask``."""
+    vector = whole(tensor, weight=weight)
+    vector.keep, vector.limit, vector.divisor, vector.factor = 2, limit, divisor, factor
+    vector.key0, vector.key1 = key
+    return vector
+
+
+def merge_vectors(
+    out: Tensor,
+    base: Tensor,
+    vectors: Sequence[Vector],
+    *,
+    elect: str | None,
+    zero: float,
+    normalize: bool,
+    scale: float,
+) -> bool:
+    """Write the base plus ``scale`` times the merged vectors, and tell whether all is finite.
+
+    Args:
+        out: Where it goes, shape ``(d,)``; must satisfy ``fits``, as must all tensors.
+        base: The base's tensor, shape ``(d,)``.
+        vectors: ``n`` ≥ 1 task vectors.
+        elect: ``sum`` or ``count``: only votes that have the sign of that are added up; None adds
+            all.
+        zero: Sign where that is 0.
+        normalize: Divide by the absolute weights of those that agree.
+        scale: Factor on what is merged; 1 where ``elect`` is None.
+    """
+    assert LIBRARY is not None
+    n = len(vectors)
+    weights = [abs(vector.weight) for vector in vectors if vector.weight]
+    finite = LIBRARY.evomerge_vectors(
+        ctypes.c_void_p(out.data_ptr()),
+        ctypes.c_int(DTYPES[out.dtype]),
+        ctypes.c_void_p(base.data_ptr()),
+        ctypes.c_int(DTYPES[base.dtype]),
+        (Vector * n)(*vectors),
+        ctypes.c_int(n),
+        ctypes.c_int({None: 0, "sum": 1, "count": 2}[elect]),
+        ctypes.c_float(zero),
+        ctypes.c_float(min(weights, default=1.0) if normalize else 0.0),
+        ctypes.c_float(scale),
+        (ctypes.c_float * (n * VOTES))(),
         ctypes.c_int64(out.numel()),
     )
     return bool(finite)

@@ -22,6 +22,9 @@ class MergeMethod:
         coefficients: For methods that are a linear combination: ``stats`` and the parameters →
             coefficients of the base (if there is one) and of each input, in order. The engine then
             adds up on its own fast path and doesn't call ``function``.
+        fused: Does what ``function`` does for whole tensors of sources with the compiled loops, bit
+            for bit: (out, base, tensors, the parameters, stats) → whether it did and the result is
+            finite. Called only where those loops are there and take the tensors.
     """
 
     function: Callable[..., Any]
@@ -30,6 +33,7 @@ class MergeMethod:
     ordered: bool = False
     drops_zero: bool = False
     coefficients: Callable[..., Sequence[float]] | None = None
+    fused: Callable[..., bool] | None = None
 
     @property
     def __module__(self) -> str:  # type: ignore[override]
@@ -55,6 +59,7 @@ def merge_method(
     ordered: bool = False,
     drops_zero: bool = False,
     coefficients: Callable[..., Sequence[float]] | None = None,
+    fused: Callable[..., bool] | None = None,
     warm_starts: Callable[[Sequence[str]], Sequence[WarmStart]] = lambda inputs: (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register the decorated function as the method ``name``.
@@ -76,7 +81,9 @@ def merge_method(
             max_inputs=max_inputs,
             warm_starts=warm_starts,
         )
-        method = MergeMethod(function, tuple(needs), chunked, ordered, drops_zero, coefficients)
+        method = MergeMethod(
+            function, tuple(needs), chunked, ordered, drops_zero, coefficients, fused
+        )
         METHODS.add(declaration, method)
         return function
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from evomerge.merging.chunks import Readable, Whole, blocks
 from evomerge.merging.cuts import Cut, TaskVector
+from evomerge.merging.masks import Stream
 from evomerge.merging.plan import Leaf, Node
 
 Part = Callable[[Tensor, Sequence[Tensor]], float]
@@ -52,6 +53,16 @@ class Stats(Protocol):
 
         ``part`` may ask for ``trim`` and ``mask`` of the pieces that it is given.
         """
+
+
+class SourceStats(Stats, Protocol):
+    """What a fused method may ask besides: how tensors of sources are cut and masked."""
+
+    def cut(self, index: int, density: float) -> Cut:
+        """Return where ``trim`` cuts the task vector of input ``index``."""
+
+    def stream(self, index: int) -> Stream:
+        """Return the random draws of input ``index``."""
 
 
 class WholeTensors:

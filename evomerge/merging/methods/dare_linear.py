@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from evomerge.merging import native
 from evomerge.merging.arithmetic import check_lengths, combine
 from evomerge.merging.dropping import (
     DENSITIES,
@@ -15,11 +16,34 @@ from evomerge.merging.dropping import (
     SKIP_1D,
     Rescale,
     dropped,
+    dropped_vectors,
     warm_starts,
 )
 from evomerge.merging.methods.task_arithmetic import SCALE, WEIGHTS
 from evomerge.merging.registry import merge_method
-from evomerge.merging.statistics import Stats, WholeTensors
+from evomerge.merging.statistics import SourceStats, Stats, WholeTensors
+
+
+def dare_linear_fused(
+    out: Tensor,
+    base: Tensor,
+    tensors: Sequence[Tensor],
+    *,
+    weights: Sequence[float],
+    densities: Sequence[float],
+    scale: float,
+    rescale: Rescale,
+    skip_1d: bool,
+    stats: SourceStats,
+) -> bool:
+    """Do what ``dare_linear`` does for whole tensors of sources."""
+    factors = [scale * weight for weight in weights]
+    vectors = dropped_vectors(
+        tensors, factors, densities, rescale=rescale, skip_1d=skip_1d, stats=stats
+    )
+    return native.merge_vectors(
+        out, base, vectors, elect=None, zero=0.0, normalize=False, scale=1.0
+    )
 
 
 @merge_method(
@@ -29,6 +53,7 @@ from evomerge.merging.statistics import Stats, WholeTensors
     needs_base=True,
     needs=("masks",),
     drops_zero=True,
+    fused=dare_linear_fused,
     warm_starts=warm_starts,
 )
 def dare_linear(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from evomerge.merging import native
 from evomerge.merging.arithmetic import check_lengths
 from evomerge.merging.consensus import Elect, ZeroSign, agree
 from evomerge.merging.dropping import (
@@ -17,12 +18,40 @@ from evomerge.merging.dropping import (
     SKIP_1D,
     Rescale,
     dropped,
+    dropped_vectors,
     warm_starts,
 )
 from evomerge.merging.methods.task_arithmetic import SCALE, WEIGHTS
 from evomerge.merging.methods.ties import ELECT, NORMALIZE, ZERO_SIGN
 from evomerge.merging.registry import merge_method
-from evomerge.merging.statistics import Stats, WholeTensors
+from evomerge.merging.statistics import SourceStats, Stats, WholeTensors
+
+
+def dare_ties_fused(
+    out: Tensor,
+    base: Tensor,
+    tensors: Sequence[Tensor],
+    *,
+    weights: Sequence[float],
+    densities: Sequence[float],
+    scale: float,
+    rescale: Rescale,
+    skip_1d: bool,
+    normalize: bool,
+    zero_sign: ZeroSign,
+    elect: Elect,
+    stats: SourceStats,
+) -> bool:
+    """Do what ``dare_ties`` does for whole tensors, except for ``zero_sign`` majority."""
+    if zero_sign == "majority":
+        return False
+    vectors = dropped_vectors(
+        tensors, weights, densities, rescale=rescale, skip_1d=skip_1d, stats=stats
+    )
+    zero = 1.0 if zero_sign == "plus" else 0.0
+    return native.merge_vectors(
+        out, base, vectors, elect=elect, zero=zero, normalize=normalize, scale=scale
+    )
 
 
 @merge_method(
@@ -32,6 +61,7 @@ from evomerge.merging.statistics import Stats, WholeTensors
     needs_base=True,
     needs=("masks",),
     drops_zero=True,
+    fused=dare_ties_fused,
     warm_starts=warm_starts,
 )
 def dare_ties(

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from evomerge.merging import native
 from evomerge.merging.arithmetic import check_lengths
 from evomerge.merging.consensus import Elect, ZeroSign, agree
 from evomerge.merging.methods.task_arithmetic import SCALE, WEIGHTS
 from evomerge.merging.registry import merge_method
-from evomerge.merging.statistics import Stats, WholeTensors
+from evomerge.merging.statistics import SourceStats, Stats, WholeTensors
 from evomerge.recipes.declarations import Parameter, WarmStart
 
 DENSITIES = Parameter(
@@ -78,6 +79,33 @@ def warm_starts(inputs: Sequence[str]) -> list[WarmStart]:
     ]
 
 
+def ties_fused(
+    out: Tensor,
+    base: Tensor,
+    tensors: Sequence[Tensor],
+    *,
+    weights: Sequence[float],
+    densities: Sequence[float],
+    scale: float,
+    normalize: bool,
+    zero_sign: ZeroSign,
+    elect: Elect,
+    stats: SourceStats,
+) -> bool:
+    """Do what ``ties`` does for whole tensors of sources, except for ``zero_sign`` majority."""
+    if zero_sign == "majority":
+        return False
+    cuts = [stats.cut(i, density) for i, density in enumerate(densities)]
+    vectors = [
+        native.largest(tensor, weight=weight, threshold=cut.threshold, last=cut.last)
+        for tensor, weight, cut in zip(tensors, weights, cuts, strict=True)
+    ]
+    zero = 1.0 if zero_sign == "plus" else 0.0
+    return native.merge_vectors(
+        out, base, vectors, elect=elect, zero=zero, normalize=normalize, scale=scale
+    )
+
+
 @merge_method(
     "ties",
     parameters=(WEIGHTS, DENSITIES, SCALE, NORMALIZE, ZERO_SIGN, ELECT),
@@ -85,6 +113,7 @@ def warm_starts(inputs: Sequence[str]) -> list[WarmStart]:
     needs_base=True,
     needs=("thresholds",),
     drops_zero=True,
+    fused=ties_fused,
     warm_starts=warm_starts,
 )
 def ties(
