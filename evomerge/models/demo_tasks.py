@@ -1,6 +1,6 @@
 """The demo's three character tasks: their words, tokens, examples and training batches.
 
-Strings have letters a to o, so that the successor of each is a letter too. A prompt reads
+Strings have letters a to l, so that the successor of each is a letter too. A prompt reads
 ``reverse: cab=`` and its answer ``bac``.
 """
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LETTERS = "abcdefghijklmno"
+LETTERS = "abcdefghijkl"
 LENGTH = 4
 """Letters of an evaluation string."""
 TASKS = ("reverse", "sort", "successor")
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
-TOKENS = (*SPECIAL_TOKENS, *(f"{task}: " for task in TASKS), "=", *LETTERS, "p")
+TOKENS = (*SPECIAL_TOKENS, *(f"{task}: " for task in TASKS), "=", *LETTERS, "m")
 """The vocabulary in order of ids."""
 
 IGNORED = -100

@@ -105,7 +105,7 @@ def train(
         on_step: Called after each step with the steps done and the steps in all.
     """
     optimiser = torch.optim.AdamW(
-        model.parameters(), lr=course.rate, betas=(0.9, 0.98), weight_decay=0.0
+        model.parameters(), lr=course.rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
     )
     model.train()
     for step in range(course.steps):
