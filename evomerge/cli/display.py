@@ -52,6 +52,18 @@ def print_table(table: "Table") -> None:
     out.print()
 
 
+def print_scores(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table of ``value [low, high]``; where it is too wide, intervals go below values."""
+    lines = [list(row) for row in rows]
+    wide = table(title, columns, lines)
+    out = console()
+    unbounded = out.options.update(width=10_000)
+    if out.measure(wide, options=unbounded).maximum > out.width:
+        lines = [[cell.replace(" [", "\n[") for cell in line] for line in lines]
+        wide = table(title, [column.replace(" (", "\n(") for column in columns], lines)
+    print_table(wide)
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> "Table":
     """Return a table of plain texts; markup in cells (names, answers) is shown, never followed.
 
@@ -97,18 +109,18 @@ def plain(value: Any) -> Any:
     return value
 
 
-def number(value: float | None) -> str:
-    """Return a score as people read it: four significant decimals at most."""
+def number(value: float | None, decimals: int = 4) -> str:
+    """Return a score as people read it; of large ones only six digits."""
     if value is None:
         return "–"
-    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.6g}"
+    return f"{value:.{decimals}f}" if abs(value) < 1000 else f"{value:.6g}"
 
 
-def interval(value: float | None, low: float | None, high: float | None) -> str:
+def interval(value: float | None, low: float | None, high: float | None, decimals: int = 4) -> str:
     """Return ``0.6410 [0.6102, 0.6710]``."""
     if value is None or low is None or high is None:
-        return number(value)
-    return f"{number(value)} [{number(low)}, {number(high)}]"
+        return number(value, decimals)
+    return f"{number(value, decimals)} [{number(low, decimals)}, {number(high, decimals)}]"
 
 
 def duration(seconds: float | None) -> str:

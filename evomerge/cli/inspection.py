@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _SOURCE_COLUMNS = (
     "source", "architecture", ">layers", ">width", ">vocabulary", ">parameters", "type", ">size",
-    "licence", "folder",
+    "licence",
 )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def _print_run_file(found: "Diagnosis") -> None:
             [
                 (
                     s.name,
-                    s.architecture,
+                    s.architecture.removesuffix("ForCausalLM"),
                     s.n_layers,
                     s.hidden_size,
                     s.vocabulary,
@@ -82,7 +82,6 @@ def _print_run_file(found: "Diagnosis") -> None:
                     " ".join(s.dtypes),
                     size(s.n_bytes),
                     s.licence or "not stated",
-                    f"{s.folder}{f'@{s.revision[:12]}' if s.revision else ''}",
                 )
                 for s in found.sources
             ],
@@ -103,6 +102,8 @@ def _print_run_file(found: "Diagnosis") -> None:
             ],
         )
     )
+    from_hub = [f"{s.name}: {s.folder} at {s.revision}" for s in found.sources if s.revision]
+    _print_lines("From the hub", from_hub)
     differences = [f"{s.name}: {line}" for s in found.sources for line in s.differences]
     _print_lines("Differences from the base", differences)
     _print_lines("Licences", found.licences)

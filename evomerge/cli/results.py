@@ -15,6 +15,7 @@ from evomerge.cli.display import (
     number,
     print_json,
     print_pairs,
+    print_scores,
     print_table,
     say,
     table,
@@ -102,7 +103,7 @@ def print_front(found: "Front", directions: Mapping[str, str]) -> None:
     ]
     state = "final" if found.final else "so far"
     title = f"Front ({found.split} split, {state}; 95 % intervals)"
-    print_table(table(title, ["candidate", *names, "recipe"], rows))
+    print_scores(title, ["candidate", *names, "recipe"], rows)
     if not rows:
         say("No candidate has a score yet.")
 
@@ -221,14 +222,14 @@ def _print_report(found: "Report") -> None:
             rows.append((item.label, f"failed: {item.failure.message}"))
             continue
         cells = [*item.tasks.values(), *item.objectives.values()]
-        rows.append((item.label, *(interval(e.value, e.low, e.high) for e in cells)))
+        rows.append((item.label, *(interval(e.value, e.low, e.high, 3) for e in cells)))
     title = f"{found.name}: test split, 95 % intervals"
-    print_table(table(title, ["model", *tasks, *goals], rows))
+    print_scores(title, ["model", *tasks, *goals], rows)
     for pair in found.differences:
         e = pair.estimate
         print(
             f"{pair.objective}: best found ({pair.candidate}) minus {pair.other}, the best other: "
-            f"{interval(e.value, e.low, e.high)}"
+            f"{interval(e.value, e.low, e.high, 3)}"
         )
     if found.openings > 1:
         say(f"The test split was opened {found.openings} times.")

@@ -33,6 +33,21 @@ def test_markup_in_cells_is_shown_not_followed(capsys: pytest.CaptureFixture[str
         assert text in out
 
 
+def test_intervals_go_below_values_where_the_screen_is_narrow(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = display.interval(0.51, 0.466, 0.554, 3)
+    monkeypatch.setenv("COLUMNS", "40")
+    display.print_scores("", ["model", "sort (exact)"], [["a", score]])
+    assert "0.510 [0.466, 0.554]" in capsys.readouterr().out
+    display.print_scores("", ["model", "sort (exact)", "mean (maximize)"], [["a", score, score]])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines if "0." in line] == [
+        ["a", "0.510", "0.510"],
+        ["[0.466,", "0.554]", "[0.466,", "0.554]"],
+    ]
+
+
 def test_long_cells_are_folded_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
     display.print_table(display.table("", ["text"], [["x" * 500]]))
     assert capsys.readouterr().out.count("x") == 500 + 1  # the heading has one, too

@@ -40,7 +40,7 @@ def test_sources_tasks_and_licences_of_a_sound_run_file(workspace: Path) -> None
     assert found["tasks"][0]["splits"] == {"search": 8, "validation": 8, "test": 8}
     out, _ = call("doctor", "run.yaml")
     for text in (
-        "LlamaForCausalLM",
+        "Llama",
         "cc-by-nc-4.0",
         "forbids commercial use",
         "exact (maximize)",
