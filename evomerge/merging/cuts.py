@@ -60,14 +60,22 @@ def _keep_from(delta: Tensor, threshold: float) -> Tensor:
     return torch.nn.functional.hardshrink(delta, float(below))
 
 
+WORTH_KEEPING = 1 << 18
+"""Elements of a tensor from which on its counts are kept for other densities."""
+
+Counts = tuple[int, NDArray[np.int64]]
+"""Counts of magnitudes by their upper 16 bits, from the first value of these that occurs."""
+
+
 class TaskVector:
     """The differences of a tensor from the base, for counting.
 
     Args:
         base: The base's tensor.
         tensor: The other.
-        raw: Both as stored, flat, where they are plain tensors: the compiled loops take them.
         wide: Element type that differences are computed in.
+        raw: Both as stored, flat, where they are plain tensors: the compiled loops take them.
+        counts: The ``counts`` of another task vector of the same tensors, to save a pass.
     """
 
     def __init__(
@@ -76,13 +84,15 @@ class TaskVector:
         tensor: Readable,
         wide: torch.dtype,
         raw: tuple[Tensor, Tensor] | None = None,
+        *,
+        counts: Counts | None = None,
     ) -> None:
         self.numel = base.numel
         self._base = base
         self._tensor = tensor
         self._width = 63 if wide == torch.float64 else 31
         self._raw = raw if wide == torch.float32 and raw is not None and native.fits(*raw) else None
-        self._first: tuple[int, NDArray[np.int64]] | None = None
+        self.counts = counts
 
     def cut(self, keep: int) -> Cut:
         """Return the cut that keeps the ``keep`` largest magnitudes."""
@@ -90,44 +100,52 @@ class TaskVector:
             return Cut(-1.0, self.numel - 1)
         if keep <= 0:
             return Cut(math.inf, -1)
-        if self._first is None:
-            counts = self._count(None, 0)
-            used = np.flatnonzero(counts)
+        found = self._select(keep) if self._raw is None else self._select_compiled(*self._raw, keep)
+        last = self.numel - 1 if found.nth == found.total else self._find(found.bits, found.nth)
+        return Cut(self._magnitude(found.bits), last)
+
+    def _select_compiled(self, base: Tensor, tensor: Tensor, keep: int) -> native.Selected:
+        counts = np.zeros(1 << (DIGIT - 1), dtype=np.int64)
+        if self.counts is not None:
+            offset, known = self.counts
+            counts[offset : offset + len(known)] = known
+        found = native.select_magnitude(
+            base, tensor, keep=keep, counts=counts, counted=self.counts is not None
+        )
+        if self.counts is None and self.numel >= WORTH_KEEPING:
             # Task vectors span a few octaves: what is kept of the counts takes kilobytes.
-            self._first = int(used[0]), counts[used[0] : used[-1] + 1].copy()
-        offset, counts = self._first
-        prefix, count, wanted = 0, 0, keep
-        for digit in range(1, self._width // DIGIT + 2):
+            used = np.flatnonzero(counts)
+            self.counts = int(used[0]), counts[used[0] : used[-1] + 1].copy()
+        return found
+
+    def _select(self, keep: int) -> native.Selected:
+        """What the compiled loop does, for any float and any device."""
+        prefix, total, wanted = 0, 0, keep
+        for digit in range((self._width + 1) // DIGIT):
+            counts = self._count(prefix, digit)
             # Larger magnitudes first: how many elements lie at or above each value of this digit.
             above = np.cumsum(counts[::-1])
             place = int(np.searchsorted(above, wanted))
             value = len(counts) - 1 - place
-            count = int(counts[value])
+            total = int(counts[value])
             wanted -= int(above[place - 1]) if place else 0
-            prefix = prefix << DIGIT | value if digit > 1 else offset + value
-            if digit * DIGIT > self._width:
-                break
-            counts = self._count(prefix, digit)
-        return Cut(self._magnitude(prefix), self._find(prefix, wanted, count))
+            prefix = prefix << DIGIT | value
+        return native.Selected(prefix, wanted, total)
 
-    def _count(self, prefix: int | None, digit: int) -> NDArray[np.int64]:
+    def _count(self, prefix: int, digit: int) -> NDArray[np.int64]:
         """Counts by digit number ``digit`` of those whose earlier digits are ``prefix``."""
-        if self._raw is not None:
-            return native.count_magnitudes(*self._raw, upper=prefix)
         shift = self._width + 1 - DIGIT * (digit + 1)
         counts = np.zeros(1 << (DIGIT - 1 if digit == 0 else DIGIT), dtype=np.int64)
         for start, stop in blocks(self.numel):
             bits = self._bits(start, stop)
-            if prefix is not None:
+            if digit:
                 bits = bits[(bits >> (shift + DIGIT)) == prefix]
             digits = (bits >> shift) & ((1 << DIGIT) - 1)
             counts += np.bincount(digits, minlength=len(counts))
         return counts
 
-    def _find(self, bits: int, nth: int, total: int) -> int:
-        """Flat index of the ``nth`` of ``total`` elements whose magnitude has these bits."""
-        if nth == total:
-            return self.numel - 1  # all of them are kept
+    def _find(self, bits: int, nth: int) -> int:
+        """Flat index of the ``nth`` element whose magnitude has these bits."""
         if self._raw is not None:
             return native.find_magnitude(*self._raw, bits=bits, nth=nth)
         for start, stop in blocks(self.numel):

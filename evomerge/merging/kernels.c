@@ -132,8 +132,8 @@ static inline void task_vector(float *to, const void *base, int base_dtype, cons
 
 /* Count magnitudes of the task vector by their upper 16 bits (`low` 0, 2^15 bins) or, among those
    whose upper bits are `upper`, by their lower 16 bits (`low` 1, 2^16 bins); add to `counts`. */
-FOR_EACH_CPU void evomerge_count(int64_t *counts, int low, uint32_t upper, const void *base,
-                                 int base_dtype, const void *input, int dtype, int64_t count)
+static inline void count_magnitudes(int64_t *counts, int low, uint32_t upper, const void *base,
+                                    int base_dtype, const void *input, int dtype, int64_t count)
 {
     float delta[CHUNK];
     uint32_t bits[CHUNK];
@@ -151,6 +151,37 @@ FOR_EACH_CPU void evomerge_count(int64_t *counts, int low, uint32_t upper, const
                     counts[bits[i] & 0xffffu]++;
         }
     }
+}
+
+/* Bin, from the top, in which the `*wanted`th element lies; `*wanted` becomes its place there. */
+static uint32_t bin_of(const int64_t *counts, uint32_t bins, int64_t *wanted)
+{
+    uint32_t bin = bins - 1;
+    for (; bin > 0 && *wanted > counts[bin]; bin--)
+        *wanted -= counts[bin];
+    return bin;
+}
+
+/* Bits of the `keep`th largest magnitude of the task vector. `first`, 2^15 counts by the upper 16
+   bits, is filled unless `counted`; `second` is room for 2^16 counts. `*nth` becomes the element's
+   place among the `*total` with this magnitude. */
+FOR_EACH_CPU uint32_t evomerge_select(int64_t keep, int64_t *nth, int64_t *total, int64_t *first,
+                                      int counted, int64_t *second, const void *base,
+                                      int base_dtype, const void *input, int dtype,
+                                      int64_t count)
+{
+    const uint32_t bins = 1u << 15;
+    if (!counted) {
+        memset(first, 0, bins * sizeof(int64_t));
+        count_magnitudes(first, 0, 0, base, base_dtype, input, dtype, count);
+    }
+    *nth = keep;
+    const uint32_t upper = bin_of(first, bins, nth);
+    memset(second, 0, 2 * bins * sizeof(int64_t));
+    count_magnitudes(second, 1, upper, base, base_dtype, input, dtype, count);
+    const uint32_t lower = bin_of(second, 2 * bins, nth);
+    *total = second[lower];
+    return upper << 16 | lower;
 }
 
 /* Index of the `nth` (from 1) element of the task vector with this magnitude; -1 if there is none. */

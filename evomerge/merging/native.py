@@ -6,7 +6,9 @@ Callers ask ``fits`` first and fall back on torch, which gives the same bits: te
 import ctypes
 import importlib.machinery
 import logging
+import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -36,7 +38,7 @@ def _load() -> ctypes.CDLL | None:
             return None
         library.evomerge_combine.restype = ctypes.c_int
         library.evomerge_finite.restype = ctypes.c_int
-        library.evomerge_count.restype = None
+        library.evomerge_select.restype = ctypes.c_uint32
         library.evomerge_find.restype = ctypes.c_int64
         library.evomerge_mask.restype = None
         library.evomerge_vectors.restype = ctypes.c_int
@@ -46,6 +48,16 @@ def _load() -> ctypes.CDLL | None:
 
 
 LIBRARY = _load()
+
+
+class _Scratch(threading.local):
+    """Memory that a thread's selections write to."""
+
+    def __init__(self) -> None:
+        self.counts = np.empty(1 << 16, dtype=np.int64)
+
+
+_SCRATCH = _Scratch()
 
 
 def fits(*tensors: Tensor) -> bool:
@@ -176,27 +188,45 @@ def merge_vectors(
     return bool(finite)
 
 
-def count_magnitudes(base: Tensor, tensor: Tensor, *, upper: int | None) -> NDArray[np.int64]:
-    """Count ``|tensor − base|``, in float32, by halves of their bits.
+@dataclass(frozen=True)
+class Selected:
+    """A magnitude by its rank.
+
+    Args:
+        bits: Its bits in float32.
+        nth: Place (from 1) among equal magnitudes, in the order of the elements.
+        total: How many there are.
+    """
+
+    bits: int
+    nth: int
+    total: int
+
+
+def select_magnitude(
+    base: Tensor, tensor: Tensor, *, keep: int, counts: NDArray[np.int64], counted: bool
+) -> Selected:
+    """Return the ``keep``th (from 1) largest ``|tensor − base|``.
 
     Args:
         base: Shape ``(d,)``; must satisfy ``fits``.
         tensor: Shape ``(d,)``; must satisfy ``fits``.
-        upper: None counts by the upper 16 bits, sign left out; a value of these counts the elements
-            that have it by their lower 16 bits.
-
-    Returns:
-        Counts, shape ``(2**15,)`` or ``(2**16,)``.
+        keep: 1 to d.
+        counts: Counts by the upper 16 bits, shape ``(2**15,)``; filled here unless ``counted``.
+        counted: They are from an earlier call for the same tensors.
     """
     assert LIBRARY is not None
-    counts = np.zeros(1 << (15 if upper is None else 16), dtype=np.int64)
-    LIBRARY.evomerge_count(
+    nth, total = ctypes.c_int64(), ctypes.c_int64()
+    bits = LIBRARY.evomerge_select(
+        ctypes.c_int64(keep),
+        ctypes.byref(nth),
+        ctypes.byref(total),
         ctypes.c_void_p(counts.ctypes.data),
-        ctypes.c_int(upper is not None),
-        ctypes.c_uint32(upper or 0),
+        ctypes.c_int(counted),
+        ctypes.c_void_p(_SCRATCH.counts.ctypes.data),
         *_pair(base, tensor),
     )
-    return counts
+    return Selected(int(bits), nth.value, total.value)
 
 
 def find_magnitude(base: Tensor, tensor: Tensor, *, bits: int, nth: int) -> int:

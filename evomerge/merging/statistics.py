@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evomerge.merging.chunks import Readable, Whole, blocks
-from evomerge.merging.cuts import Cut, TaskVector
+from evomerge.merging.cuts import Counts, Cut, TaskVector
 from evomerge.merging.masks import Stream
 from evomerge.merging.plan import Leaf, Node
 
@@ -138,7 +138,7 @@ class Store:
         self._same: dict[tuple[Leaf, Leaf], bool] = {}
         self._dots: dict[tuple[Leaf, Leaf], float] = {}
         self._cuts: dict[tuple[Leaf, Leaf, int], Cut] = {}
-        self._vectors: dict[tuple[Leaf, Leaf], TaskVector] = {}
+        self._counts: dict[tuple[Leaf, Leaf], Counts] = {}
 
     def is_finite(self, leaf: Leaf) -> bool:
         """Tell whether all values of a tensor were seen to be finite."""
@@ -190,10 +190,11 @@ class Store:
             return TaskVector(*parts, wide).cut(keep)
         key = (base, node, keep)
         if key not in self._cuts:
-            pair = (base, node)
-            if pair not in self._vectors:
-                self._vectors[pair] = TaskVector(*parts, wide, (self._raw(base), self._raw(node)))
-            self._cuts[key] = self._vectors[pair].cut(keep)
+            raws = (self._raw(base), self._raw(node))
+            vector = TaskVector(*parts, wide, raws, counts=self._counts.get((base, node)))
+            self._cuts[key] = vector.cut(keep)
+            if vector.counts is not None:
+                self._counts[base, node] = vector.counts
         return self._cuts[key]
 
 
