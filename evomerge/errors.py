@@ -9,6 +9,7 @@
     ├── ModelError                a source: missing, broken, unfit
     ├── MergeError                a merge that cannot be carried out
     ├── EvaluationError           an evaluator, its data or its model
+    │   └── NotFiniteError        the model gave NaN or infinity
     ├── SearchError               a searcher, or results that don't belong to it
     ├── LedgerError               the ledger or a run folder
     ├── PluginError               a plug-in that can't be loaded, or a name taken twice
@@ -74,6 +75,10 @@ class MergeError(EvomergeError):
 
 class EvaluationError(EvomergeError):
     """An evaluator whose data, settings or model don't fit."""
+
+
+class NotFiniteError(EvaluationError):
+    """The model gave NaN or infinity: the candidate failed, not the task."""
 
 
 class SearchError(EvomergeError):

@@ -1,4 +1,4 @@
-"""Settings that every test shares: one thread, no network, no progress bars, hypothesis profiles."""
+"""Settings that all tests share: one thread, no network, no progress bars, hypothesis profiles."""
 
 import os
 
@@ -10,8 +10,16 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+from evomerge.evaluation.protocol import EVALUATORS
+from evomerge.merging.registry import METHODS
+from evomerge.recipes.declarations import Registry
+from evomerge.search.protocol import SEARCHERS
 
 settings.register_profile(
     "dev", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -27,11 +35,21 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep hashes and statistics that tests cache out of the user's home."""
     monkeypatch.setenv("EVOMERGE_CACHE", str(tmp_path_factory.getbasetemp() / "evomerge-cache"))
+
+
+@pytest.fixture(autouse=True)
+def _own_plugins() -> Iterator[None]:
+    """Take back what a test registered by path, so that later tests see only what is built in."""
+    registries: list[Registry[Any]] = [METHODS, EVALUATORS, SEARCHERS]
+    before = [set(registry._plugins) for registry in registries]
+    yield
+    for registry, known in zip(registries, before, strict=True):
+        for name, plugin in list(registry._plugins.items()):
+            if name not in known and plugin.value.__module__.startswith("evomerge_plugin_"):
+                del registry._plugins[name]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,7 +16,6 @@ from evomerge.evaluation.protocol import (
     Example,
     ExampleRecord,
     Metric,
-    NotFiniteError,
     evaluator,
 )
 
@@ -29,7 +28,6 @@ __all__ = [
     "Example",
     "ExampleRecord",
     "Metric",
-    "NotFiniteError",
     "Term",
     "check_direction",
     "combine",

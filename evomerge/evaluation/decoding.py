@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from evomerge.errors import NotFiniteError
 from evomerge.evaluation.batches import GenerationBatch
-from evomerge.evaluation.protocol import NotFiniteError
 
 
 @dataclass(frozen=True)

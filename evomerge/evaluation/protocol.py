@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.errors import EvaluationError
 from evomerge.recipes.declarations import Declaration, Parameter, Registry
 
 if TYPE_CHECKING:
     from evomerge.evaluation.language_model import LanguageModel
 
 SPLITS = ("search", "validation", "test")
-
-
-class NotFiniteError(EvaluationError):
-    """The model gave NaN or infinity: the candidate failed, not the task."""
 
 
 @dataclass(frozen=True)

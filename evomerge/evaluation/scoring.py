@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evomerge.errors import NotFiniteError
 from evomerge.evaluation.batches import ScoringBatch
-from evomerge.evaluation.protocol import NotFiniteError
 from evomerge.evaluation.shared_context import SharedBatch, fork_cache
 
 Forward = Callable[..., Any]

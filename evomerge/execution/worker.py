@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from evomerge.errors import EvomergeError
+from evomerge.errors import EvomergeError, NotFiniteError
 from evomerge.evaluation.language_model import LanguageModel
 from evomerge.evaluation.protocol import (
     EVALUATORS,
     Evaluator,
     ExampleRecord,
     Metric,
-    NotFiniteError,
 )
 from evomerge.execution.protocol import BlockRef, BlockScores, Failure, Job, Outcome
 from evomerge.merging.engine import Merger

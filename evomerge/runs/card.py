@@ -7,8 +7,8 @@ import evomerge
 from evomerge.config.yaml_text import dump_yaml
 from evomerge.evaluation.intervals import Estimate
 from evomerge.models.licences import conflicts
+from evomerge.runs.ledger.rows import CandidateRow, RunRow
 from evomerge.runs.results import CandidateDetails
-from evomerge.runs.rows import CandidateRow, RunRow
 
 
 def model_card(

@@ -22,15 +22,15 @@ from evomerge.runs.events import (
     Started,
     Stopped,
 )
+from evomerge.runs.ledger.records import RunRecords
+from evomerge.runs.ledger.rows import CandidateRow
+from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.plan import Plan, needed_numbers
 from evomerge.runs.ranking import choose_finalists, final_order
-from evomerge.runs.records import RunRecords
 from evomerge.runs.replay import evaluations_of, replay
-from evomerge.runs.rows import CandidateRow
 from evomerge.runs.scoring import Pending, Scored, Scorer
 from evomerge.runs.state import SEARCH, VALIDATION, SearchState
 from evomerge.runs.versions import versions_now
-from evomerge.runs.writer import RunWriter
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from evomerge.evaluation.intervals import Estimate
 from evomerge.evaluation.objectives import combine
-from evomerge.runs.records import Estimates
+from evomerge.runs.ledger.records import Estimates
 
 
 @dataclass(frozen=True)

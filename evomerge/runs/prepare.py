@@ -36,7 +36,7 @@ from evomerge.runs.builders import (
     evaluator_specs,
     make_searcher,
 )
-from evomerge.runs.ledger import parse_ledger_url
+from evomerge.runs.ledger.database import parse_ledger_url
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.sources import OpenedSource, open_source, open_sources
 from evomerge.search.protocol import Searcher

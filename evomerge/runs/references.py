@@ -7,8 +7,8 @@ from typing import Any
 from evomerge.merging.registry import METHODS
 from evomerge.recipes.build import build_recipe
 from evomerge.recipes.recipe import Recipe
+from evomerge.runs.ledger.rows import CandidateRow
 from evomerge.runs.prepare import Prepared, recipe_spec
-from evomerge.runs.rows import CandidateRow
 
 
 @dataclass(frozen=True)

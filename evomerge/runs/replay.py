@@ -5,7 +5,7 @@ from typing import Any
 
 from evomerge.errors import LedgerError
 from evomerge.recipes.space import SearchSpace
-from evomerge.runs.rows import CandidateRow, DecisionRow
+from evomerge.runs.ledger.rows import CandidateRow, DecisionRow
 from evomerge.search.protocol import Evaluation, Proposal, Searcher
 
 

@@ -17,17 +17,17 @@ from evomerge.recipes.recipe import Recipe
 from evomerge.runs.comparison import Difference, paired_difference
 from evomerge.runs.events import Event
 from evomerge.runs.folder import RunFolder, driver_lock
-from evomerge.runs.ledger import Ledger
+from evomerge.runs.ledger.database import Ledger
+from evomerge.runs.ledger.records import RunRecords
+from evomerge.runs.ledger.rows import RunRow
+from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.objectives import Objective
 from evomerge.runs.plan import needed_numbers
 from evomerge.runs.prepare import Prepared
-from evomerge.runs.records import RunRecords
 from evomerge.runs.references import Reference, references
-from evomerge.runs.rows import RunRow
 from evomerge.runs.scoring import Pending, Scored, Scorer
 from evomerge.runs.start import prepare_stored
 from evomerge.runs.state import TEST, SearchState
-from evomerge.runs.writer import RunWriter
 
 OnModel = Callable[[str, int, int], None]
 """Called before a model is scored: its label, its number from 1, how many there are."""

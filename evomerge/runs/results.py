@@ -13,10 +13,10 @@ from evomerge.evaluation.intervals import Estimate
 from evomerge.execution.protocol import Failure
 from evomerge.runs.events import Progress
 from evomerge.runs.folder import RunFolder, is_driven
-from evomerge.runs.ledger import Ledger
+from evomerge.runs.ledger.database import Ledger
+from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.ranking import pareto_front
-from evomerge.runs.records import RunRecords
 from evomerge.runs.state import SEARCH, VALIDATION, SearchState
 
 

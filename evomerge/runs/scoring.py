@@ -17,13 +17,13 @@ from evomerge.evaluation.objectives import estimate_task
 from evomerge.evaluation.protocol import Evaluator
 from evomerge.execution.protocol import BlockRef, Executor, Failure, Job, Outcome
 from evomerge.recipes.recipe import Recipe
-from evomerge.runs.blocks import BlockKey
-from evomerge.runs.cache import find_blocks
 from evomerge.runs.events import Event
-from evomerge.runs.records import Estimates
-from evomerge.runs.rows import AttemptRecord, Block
+from evomerge.runs.ledger.blocks import BlockKey
+from evomerge.runs.ledger.cache import find_blocks
+from evomerge.runs.ledger.records import Estimates
+from evomerge.runs.ledger.rows import AttemptRecord, Block
+from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.state import SEARCH
-from evomerge.runs.writer import RunWriter
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.recipes.space import Genome
 from evomerge.runs.builders import facts_of
 from evomerge.runs.folder import RunFolder, check_free, driver_lock, make_folder, write_run
-from evomerge.runs.ledger import Ledger
+from evomerge.runs.ledger.database import Ledger
+from evomerge.runs.ledger.records import RunRecords
+from evomerge.runs.ledger.rows import RunRow
+from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.loop import Run
 from evomerge.runs.plan import Plan
 from evomerge.runs.prepare import Prepared, prepare
-from evomerge.runs.records import RunRecords
-from evomerge.runs.rows import RunRow
 from evomerge.runs.versions import versions_now
-from evomerge.runs.writer import RunWriter
 
 RUNS = Path("runs")
 CHANGEABLE = ("search.budget", "search.identical_failures", "execution")

@@ -7,8 +7,8 @@ from typing import Any
 
 from evomerge.execution.protocol import Failure
 from evomerge.runs.events import Progress
-from evomerge.runs.records import Estimates, RunRecords
-from evomerge.runs.rows import CandidateRow, DecisionRow
+from evomerge.runs.ledger.records import Estimates, RunRecords
+from evomerge.runs.ledger.rows import CandidateRow, DecisionRow
 
 SEARCH, VALIDATION, TEST = "search", "validation", "test"
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from evomerge.errors import EvaluationError
-from evomerge.evaluation import NotFiniteError
+from evomerge.errors import EvaluationError, NotFiniteError
 from evomerge.evaluation.batches import GenerationRequest, ScoringBatch, ScoringRequest
 from evomerge.evaluation.language_model import LanguageModel
 from tests.fixtures_models import tiny_model

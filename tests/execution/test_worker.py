@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from evomerge.errors import EvomergeError, MergeError
+from evomerge.errors import EvomergeError, MergeError, NotFiniteError
 from evomerge.evaluation.language_model import LanguageModel
-from evomerge.evaluation.protocol import ExampleRecord, Metric, NotFiniteError
+from evomerge.evaluation.protocol import ExampleRecord, Metric
 from evomerge.execution.protocol import BlockRef, Job
 from evomerge.execution.worker import (
     EvaluatorSpec,

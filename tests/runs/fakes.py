@@ -14,13 +14,13 @@ from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.protocol import BlockScores, Failure, Job, Outcome
 from evomerge.recipes.recipe import Recipe, Source, Stage, StageInput
 from evomerge.recipes.space import Gene, Genome, SearchSpace
-from evomerge.runs.ledger import Ledger
+from evomerge.runs.ledger.database import Ledger
+from evomerge.runs.ledger.records import RunRecords
+from evomerge.runs.ledger.rows import RunRow
+from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.loop import Run
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.plan import Plan
-from evomerge.runs.records import RunRecords
-from evomerge.runs.rows import RunRow
-from evomerge.runs.writer import RunWriter
 from evomerge.search.protocol import Searcher
 from evomerge.search.random import RandomSearcher
 

@@ -12,8 +12,8 @@ from evomerge.evaluation.language_model import LanguageModel
 from evomerge.merging.registry import METHODS
 from evomerge.recipes.files import load_recipe
 from evomerge.runs.export import export
-from evomerge.runs.ledger import Ledger
-from evomerge.runs.records import RunRecords
+from evomerge.runs.ledger.database import Ledger
+from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.results import RunResults
 from evomerge.runs.start import new_run, prepare_stored
 

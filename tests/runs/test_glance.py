@@ -8,8 +8,8 @@ from evomerge.errors import LedgerError, RunFailedError
 from evomerge.execution.protocol import Failure
 from evomerge.runs import glance as module
 from evomerge.runs.glance import glance
+from evomerge.runs.ledger.tables import REVISION
 from evomerge.runs.results import RunResults
-from evomerge.runs.tables import REVISION
 from tests.cli.conftest import make_run_folder
 from tests.runs.fakes import ONE, TWO, FakeRun
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from evomerge.runs.blocks import (
+from evomerge.runs.ledger.blocks import (
     BlockKey,
     pack_answers,
     pack_scores,

@@ -12,11 +12,11 @@ from sqlalchemy import text
 from evomerge.errors import LedgerError
 from evomerge.execution.protocol import BlockRef, Failure
 from evomerge.runs.events import Asked
-from evomerge.runs.ledger import Ledger, parse_ledger_url
-from evomerge.runs.records import RunRecords
-from evomerge.runs.rows import AttemptRecord, Block
-from evomerge.runs.tables import KNOWN_REVISIONS, METADATA, REVISION
-from evomerge.runs.writer import RunWriter
+from evomerge.runs.ledger.database import Ledger, parse_ledger_url
+from evomerge.runs.ledger.records import RunRecords
+from evomerge.runs.ledger.rows import AttemptRecord, Block
+from evomerge.runs.ledger.tables import KNOWN_REVISIONS, METADATA, REVISION
+from evomerge.runs.ledger.writer import RunWriter
 from tests.runs.fakes import FakeRun
 
 
@@ -131,8 +131,8 @@ def test_attempts_keep_their_order_and_failure(tmp_path: Path) -> None:
 
 READER = """
 import sys, time
-from evomerge.runs.ledger import Ledger
-from evomerge.runs.records import RunRecords
+from evomerge.runs.ledger.database import Ledger
+from evomerge.runs.ledger.records import RunRecords
 records = RunRecords(Ledger.open(sys.argv[1], read_only=True), "run1")
 counts = []
 print("ready", flush=True)

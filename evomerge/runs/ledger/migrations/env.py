@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from evomerge.runs.tables import METADATA
+from evomerge.runs.ledger.tables import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -14,8 +14,8 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 
 from evomerge.errors import LedgerError
 from evomerge.runs.failpoints import failpoint
-from evomerge.runs.sqlite import WRITES, file_of, sqlite_engine
-from evomerge.runs.tables import KNOWN_REVISIONS, METADATA, REVISION
+from evomerge.runs.ledger.sqlite import WRITES, file_of, sqlite_engine
+from evomerge.runs.ledger.tables import KNOWN_REVISIONS, METADATA, REVISION
 
 
 class Ledger:

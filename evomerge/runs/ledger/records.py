@@ -11,10 +11,10 @@ from sqlalchemy import select
 from evomerge.errors import LedgerError
 from evomerge.evaluation.intervals import Estimate
 from evomerge.execution.protocol import Failure
-from evomerge.runs import tables
-from evomerge.runs.blocks import unpack_answers, unpack_scores
-from evomerge.runs.ledger import Ledger
-from evomerge.runs.rows import AttemptRow, CandidateRow, DecisionRow, RunRow
+from evomerge.runs.ledger import tables
+from evomerge.runs.ledger.blocks import unpack_answers, unpack_scores
+from evomerge.runs.ledger.database import Ledger
+from evomerge.runs.ledger.rows import AttemptRow, CandidateRow, DecisionRow, RunRow
 
 Estimates = Mapping[tuple[str, str], Estimate]
 """(task, metric) → estimate of one candidate on one split."""

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, select
 
-from evomerge.runs import tables
-from evomerge.runs.blocks import unpack_answers, unpack_scores
-from evomerge.runs.ledger import Ledger
+from evomerge.runs.ledger import tables
+from evomerge.runs.ledger.blocks import unpack_answers, unpack_scores
+from evomerge.runs.ledger.database import Ledger
 
 _KEYS_A_QUERY = 400  # databases limit the parameters of one statement
 

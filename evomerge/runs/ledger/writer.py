@@ -11,12 +11,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, func, insert, select
 
-from evomerge.runs import tables
-from evomerge.runs.blocks import pack_answers, pack_scores
 from evomerge.runs.events import Event
-from evomerge.runs.ledger import Ledger
-from evomerge.runs.records import Estimates
-from evomerge.runs.rows import AttemptRecord, Block, CandidateRow, RunRow
+from evomerge.runs.ledger import tables
+from evomerge.runs.ledger.blocks import pack_answers, pack_scores
+from evomerge.runs.ledger.database import Ledger
+from evomerge.runs.ledger.records import Estimates
+from evomerge.runs.ledger.rows import AttemptRecord, Block, CandidateRow, RunRow
 
 # Built once: making a statement anew costs more than running it.
 _INSERT = {table: insert(table) for table in tables.METADATA.tables.values()}
