@@ -61,6 +61,8 @@ def print_scores(title: str, columns: Sequence[str], rows: Iterable[Sequence[str
     if out.measure(wide, options=unbounded).maximum > out.width:
         lines = [[cell.replace(" [", "\n[") for cell in line] for line in lines]
         wide = table(title, [column.replace(" (", "\n(") for column in columns], lines)
+        for column in wide.columns[1:]:
+            column.no_wrap = True
     print_table(wide)
 
 

@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     config: Annotated[
-        Path | None, typer.Argument(metavar="[CONFIG]", help="Run file to look at.")
+        Path | None, typer.Argument(metavar="CONFIG", help="Run file to look at.")
     ] = None,
     overrides: SetOption = None,
     plugin: PluginOption = None,

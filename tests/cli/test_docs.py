@@ -1,0 +1,44 @@
+"""docs/cli.md names every command, and its examples are commands that exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from evomerge.cli.main import app
+from tests.cli.test_main import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def examples(path: Path) -> list[str]:
+    """Return the commands that ``path`` shows, in blocks and in the middle of a line."""
+    text = path.read_text()
+    found = re.findall(r"^\$? ?(evomerge [^\n#|;&]+)", text, re.MULTILINE)
+    return found + re.findall(r"`(evomerge [^`\n]+)`", text)
+
+
+def test_every_command_has_its_section_with_an_example() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text()
+    shown = {shlex.split(example)[1] for example in examples(ROOT / "docs" / "cli.md")}
+    for command in COMMANDS:
+        assert f"\n## {command}\n" in text
+        assert command in shown
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_examples_use_commands_and_options_that_exist(path: Path) -> None:
+    for example in examples(path):
+        words = [word for word in shlex.split(example)[1:] if word not in ("-v", "-vv", "COMMAND")]
+        if not words or words[0].startswith("-"):
+            continue
+        help_text = CliRunner().invoke(app, [words[0], "--help"]).stdout
+        assert help_text, f"{path.name}: {example}"
+        for word in words[1:]:
+            if word.startswith("--"):
+                option = word.partition("=")[0]
+                assert re.search(rf"{option}\b", help_text), f"{path.name}: {example}"
