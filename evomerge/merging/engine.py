@@ -12,6 +12,7 @@ from torch import Tensor
 from evomerge.errors import MergeError
 from evomerge.merging.checks import RecipeCheck
 from evomerge.merging.chunks import BLOCK, Buffers, blocks
+from evomerge.merging.kept import KeptFigures
 from evomerge.merging.lowering import Lowering, wide_dtype
 from evomerge.merging.plan import BUFFERS, FLOATS, Layout, Leaf, Node, Output, Planner, fill
 from evomerge.merging.registry import METHODS
@@ -63,7 +64,8 @@ class Merger:
         self._chunk = chunk or (BLOCK * torch.get_num_threads() if on_cpu else GPU_CHUNK)
         self._layouts = {name: Layout(checkpoint) for name, checkpoint in checkpoints.items()}
         self._buffers = Buffers(device)
-        self._store = Store(self._raw)
+        kept = None if cache_dir is None else KeptFigures(cache_dir / "statistics")
+        self._store = Store(self._raw, kept)
         self._lowering = Lowering(self._raw, self._store, self._buffers, self._chunk)
         self._written: dict[str, _Written] = {}
         self._plans: dict[object, list[Output]] = {}
@@ -106,7 +108,8 @@ class Merger:
                 merged = room[:size].view(dtype).view(output.shape)
             else:
                 merged = torch.empty(output.shape, dtype=dtype, device=device)
-            self._write(fill(output.frame, recipe), merged)
+            with torch.inference_mode():
+                self._write(fill(output.frame, recipe), merged)
             yield output.name, merged.to("cpu")
 
     def merge_into(self, recipe: Recipe, targets: Mapping[str, Tensor]) -> int:
@@ -127,17 +130,19 @@ class Merger:
         outputs = self._outputs(recipe)
         self._check_targets(outputs, targets)
         rewritten = 0
-        for output in outputs:
-            target = targets.get(output.name)
-            if target is None:
-                continue
-            node = fill(output.frame, recipe)
-            if self._holds(output.name, node, target):
-                continue
-            self._written.pop(output.name, None)  # a merge that fails half-way leaves no claim
-            self._write(node, target)
-            self._written[output.name] = _Written(weakref.ref(target), target._version, node)
-            rewritten += 1
+        with torch.inference_mode():
+            for output in outputs:
+                target = targets.get(output.name)
+                if target is None:
+                    continue
+                node = fill(output.frame, recipe)
+                if self._holds(output.name, node, target):
+                    continue
+                self._written.pop(output.name, None)  # a merge that fails half-way has no claim
+                self._write(node, target)
+                claim = _Written(weakref.ref(target), _version(target), node)
+                self._written[output.name] = claim
+                rewritten += 1
         return rewritten
 
     def forget(self) -> None:
@@ -173,7 +178,7 @@ class Merger:
         return (
             written is not None
             and written.target() is target
-            and written.version == target._version
+            and written.version == _version(target)
             and written.node == node
         )
 
@@ -193,22 +198,21 @@ class Merger:
             raise MergeError("\n".join(problems) + "\nLoad the base model as target.")
 
     def _write(self, node: Node, target: Tensor) -> None:
-        """Compute ``node`` into ``target``, any floating dtype."""
-        with torch.inference_mode():
-            if node.facts.dtype not in FLOATS:
-                assert isinstance(node, Leaf)
-                target.copy_(self._raw(node).view(target.shape))
-                return
-            contiguous = target.is_contiguous()
-            flat = (target if contiguous else torch.empty_like(target).contiguous()).view(-1)
-            self._buffers.reset()
-            if not self._lowering.direct(node, flat):
-                readable = self._lowering.readable(node, wide_dtype(node))
-                for start, stop in blocks(readable.numel, self._chunk):
-                    flat[start:stop].copy_(readable.read(start, stop))
-                self._lowering.finish()
-            if not contiguous:
-                target.copy_(flat.view(target.shape))
+        """Compute ``node`` into ``target``, any floating dtype; within inference mode."""
+        if node.facts.dtype not in FLOATS:
+            assert isinstance(node, Leaf)
+            target.copy_(self._raw(node).view(target.shape))
+            return
+        contiguous = target.is_contiguous()
+        flat = (target if contiguous else torch.empty_like(target).contiguous()).view(-1)
+        self._buffers.reset()
+        if not self._lowering.direct(node, flat):
+            readable = self._lowering.readable(node, wide_dtype(node))
+            for start, stop in blocks(readable.numel, self._chunk):
+                flat[start:stop].copy_(readable.read(start, stop))
+            self._lowering.finish()
+        if not contiguous:
+            target.copy_(flat.view(target.shape))
 
     def _raw(self, leaf: Leaf) -> Tensor:
         """The stored values of a source's tensor, flat, on the merger's device."""
@@ -217,3 +221,8 @@ class Merger:
             stored = self._by_content[leaf.content].read(leaf.tensor).reshape(-1)
             self._raws[key] = stored.to(self._device)
         return self._raws[key]
+
+
+def _version(target: Tensor) -> int:
+    """How often torch has written to ``target``; tensors made in inference mode don't count."""
+    return 0 if target.is_inference() else target._version

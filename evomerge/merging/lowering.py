@@ -302,8 +302,8 @@ class Lowering:
             return True
         if not native.fits(out, *raws) or not native.combine(out, raws, [c for _, c in terms]):
             return False
-        for leaf in leaves:
-            self._store.note_finite(leaf)
+        if alone:  # next time it's a plain copy
+            self._store.note_finite(leaves[0])
         return True
 
     def _fused(

@@ -12,7 +12,7 @@ from typing import Any
 from evomerge.models.architecture import TensorFacts
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.recipes.recipe import Recipe, Source, Stage
-from evomerge.recipes.values import evaluate
+from evomerge.recipes.values import Value, evaluate
 
 FLOATS = frozenset({"F64", "F32", "BF16", "F16"})
 BUFFERS = ("rotary_emb.inv_freq", "attn.masked_bias", ".attn.bias", "embeddings.position_ids")
@@ -159,13 +159,19 @@ def fill(frame: Frame | Leaf, recipe: Recipe) -> Node:
     options = tuple(
         (
             name,
-            tuple(evaluate(value[i], frame.facts, frame.n_layers) for i in frame.present)
+            tuple([_for_tensor(value[i], frame) for i in frame.present])
             if isinstance(value, tuple)
-            else evaluate(value, frame.facts, frame.n_layers),
+            else _for_tensor(value, frame),
         )
         for name, value in recipe.stages[frame.stage].parameters.items()
     )
     return Merged(options, base, inputs, recipe.seed, frame)
+
+
+def _for_tensor(value: Value, frame: Frame) -> Any:
+    """The value of a parameter for one tensor; most are plain numbers, and this runs very often."""
+    plain = type(value) is float
+    return value if plain else evaluate(value, frame.facts, frame.n_layers)
 
 
 class Layout:

@@ -1,7 +1,8 @@
 """Figures of whole tensors that methods ask ``stats`` for: computed once, shared by candidates."""
 
+import weakref
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from evomerge.merging.chunks import Readable, Whole, blocks
 from evomerge.merging.cuts import Counts, Cut, TaskVector
+from evomerge.merging.kept import KeptFigures
 from evomerge.merging.masks import Stream
 from evomerge.merging.plan import Leaf, Node
 
@@ -130,35 +132,39 @@ class Store:
 
     Args:
         raw: Leaf → its stored values, flat.
+        kept: Where they outlive the process; None keeps none.
     """
 
-    def __init__(self, raw: Callable[[Leaf], Tensor]) -> None:
+    def __init__(self, raw: Callable[[Leaf], Tensor], kept: KeptFigures | None = None) -> None:
         self._raw = raw
-        self._finite: set[Leaf] = set()
-        self._same: dict[tuple[Leaf, Leaf], bool] = {}
-        self._dots: dict[tuple[Leaf, Leaf], float] = {}
-        self._cuts: dict[tuple[Leaf, Leaf, int], Cut] = {}
+        self._kept = kept
+        self._figures: dict[tuple[str, Leaf, Leaf], Any] = {}
         self._counts: dict[tuple[Leaf, Leaf], Counts] = {}
+        if kept is not None:
+            weakref.finalize(self, kept.flush)
 
     def is_finite(self, leaf: Leaf) -> bool:
         """Tell whether all values of a tensor were seen to be finite."""
-        return leaf in self._finite
+        return bool(self._recall("finite", leaf, leaf))
 
     def note_finite(self, leaf: Leaf) -> None:
         """Take down that all values of a tensor are finite."""
-        self._finite.add(leaf)
+        if not self.is_finite(leaf):
+            self._note("finite", leaf, leaf, True)
 
     def is_same(self, one: Node, other: Node) -> bool:
         """Tell whether two tensors hold the same bytes; tensors of stages are never compared."""
         if not isinstance(one, Leaf) or not isinstance(other, Leaf):
             return False
-        if (one, other) not in self._same:
+        known = self._recall("same", one, other)
+        if known is None:
             a, b = self._raw(one), self._raw(other)
-            self._same[one, other] = a.dtype == b.dtype and all(
+            known = a.dtype == b.dtype and all(
                 torch.equal(_bits(a[start:stop]), _bits(b[start:stop]))
                 for start, stop in blocks(a.numel())
             )
-        return self._same[one, other]
+            self._note("same", one, other, known)
+        return bool(known)
 
     def gram(
         self, nodes: Sequence[Node], parts: Callable[[], Sequence[Readable]]
@@ -168,11 +174,12 @@ class Store:
         if len(leaves) < len(nodes):
             return gram_of(parts())
         pairs = [(a, b) for a in leaves for b in leaves]
-        if any(pair not in self._dots for pair in pairs):
+        if any(self._recall("dot", *pair) is None for pair in pairs):
             fresh = gram_of(parts())
-            self._dots.update(zip(pairs, fresh.ravel().tolist(), strict=True))
-        n = len(leaves)
-        return np.array([self._dots[pair] for pair in pairs]).reshape(n, n)
+            for pair, dot in zip(pairs, fresh.ravel().tolist(), strict=True):
+                self._note("dot", *pair, dot)
+        known = [self._recall("dot", *pair) for pair in pairs]
+        return np.array(known).reshape(len(leaves), len(leaves))
 
     def cut(
         self, base: Node, node: Node, keep: int, parts: tuple[Readable, Readable], wide: torch.dtype
@@ -188,14 +195,31 @@ class Store:
         """
         if not isinstance(base, Leaf) or not isinstance(node, Leaf):
             return TaskVector(*parts, wide).cut(keep)
-        key = (base, node, keep)
-        if key not in self._cuts:
+        kind = f"cut {wide} {keep}"
+        known = self._recall(kind, base, node)
+        if known is None:
             raws = (self._raw(base), self._raw(node))
             vector = TaskVector(*parts, wide, raws, counts=self._counts.get((base, node)))
-            self._cuts[key] = vector.cut(keep)
+            cut = vector.cut(keep)
             if vector.counts is not None:
                 self._counts[base, node] = vector.counts
-        return self._cuts[key]
+            known = [cut.threshold.hex(), cut.last]  # JSON has no infinity
+            self._note(kind, base, node, known)
+        return Cut(float.fromhex(known[0]), known[1])
+
+    def _recall(self, kind: str, one: Leaf, other: Leaf) -> Any:
+        """A figure of two tensors, None where it isn't known."""
+        key = (kind, one, other)
+        if key not in self._figures and self._kept is not None:
+            text = f"{kind} {one.tensor} {other.tensor}"
+            self._figures[key] = self._kept.get(one.content, other.content, text)
+        return self._figures.get(key)
+
+    def _note(self, kind: str, one: Leaf, other: Leaf, figure: Any) -> None:
+        self._figures[kind, one, other] = figure
+        if self._kept is not None:
+            text = f"{kind} {one.tensor} {other.tensor}"
+            self._kept.put(one.content, other.content, text, figure)
 
 
 def _bits(tensor: Tensor) -> Tensor:
