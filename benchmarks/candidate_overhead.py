@@ -31,9 +31,9 @@ ANSWER_LENGTH = 8
 Forward = tuple[dict[str, Any], list[torch.Tensor]]
 
 
-def write_tasks(folder: Path) -> list[Any]:
-    """Write three tasks of random words and return their evaluators."""
-    made = []
+def write_task_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Write three tasks of random words and return task → settings of its evaluator."""
+    settings = {}
     for task in ("reverse", "sort", "successor"):
         rng = random.Random(task)
         lines = []
@@ -43,11 +43,12 @@ def write_tasks(folder: Path) -> list[Any]:
         path = folder / f"{task}.jsonl"
         path.write_text("\n".join(lines))
         splits = {"search": N_EXAMPLES, "validation": 50, "test": 50}
-        factory = EVALUATORS.get("generation").value
-        made.append(
-            factory(task, seed=0, data=str(path), splits=splits, max_new_tokens=ANSWER_LENGTH + 1)
-        )
-    return made
+        settings[task] = {
+            "data": str(path),
+            "splits": splits,
+            "max_new_tokens": ANSWER_LENGTH + 1,
+        }
+    return settings
 
 
 def record_forwards(model: LanguageModel, score: Callable[[], None]) -> list[list[dict[str, Any]]]:
@@ -94,7 +95,9 @@ def main() -> None:
     torch.set_num_threads(1)
     model = LanguageModel(tiny_llama(), tiny_tokenizer())
     with tempfile.TemporaryDirectory() as folder:
-        evaluators = write_tasks(Path(folder))
+        factory = EVALUATORS.get("generation").value
+        tasks = write_task_files(Path(folder))
+        evaluators = [factory(name, seed=0, **settings) for name, settings in tasks.items()]
     prepared = [evaluator.prepare(model, "search") for evaluator in evaluators]
 
     def score() -> None:
