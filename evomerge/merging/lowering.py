@@ -1,255 +1,20 @@
 """From a planned tensor to something that computes it piece by piece."""
 
-import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from evomerge.errors import MergeError
 from evomerge.merging import native
-from evomerge.merging.arithmetic import combine
-from evomerge.merging.chunks import BLOCK, Buffers, LazyPieces, Readable, blocks
-from evomerge.merging.cuts import Cut
-from evomerge.merging.masks import Stream
+from evomerge.merging.chunks import BLOCK, Buffers, Readable, blocks
+from evomerge.merging.node_stats import NodeStats, content_key
+from evomerge.merging.pieces import Call, Combination, Materialised, SourcePiece
 from evomerge.merging.plan import Frame, Leaf, Merged, Node, is_double
 from evomerge.merging.registry import METHODS, MergeMethod
-from evomerge.merging.statistics import Part, Store
-
-
-class SourcePiece:
-    """A source's tensor, widened piece by piece.
-
-    Args:
-        leaf: Which tensor.
-        raw: Its values, flat.
-        wide: Element type to compute in.
-        buffer: Where pieces of another dtype are widened to.
-        checked: Whether its values are known to be finite.
-    """
-
-    def __init__(
-        self, leaf: Leaf, raw: Tensor, wide: torch.dtype, buffer: Tensor, *, checked: bool
-    ) -> None:
-        self.leaf = leaf
-        self.raw = raw
-        self.numel = raw.numel()
-        self._wide = wide
-        self._buffer = buffer
-        self._checked = checked
-        self._seen = 0
-
-    @property
-    def seen_whole(self) -> bool:
-        """Whether all values were read, and so are finite."""
-        return self._seen == self.numel
-
-    def again(self) -> "SourcePiece":
-        """Return the same tensor with a buffer of its own, so that pieces of both can be held."""
-        buffer = torch.empty_like(self._buffer)
-        return SourcePiece(self.leaf, self.raw, self._wide, buffer, checked=self._checked)
-
-    def read(self, start: int, stop: int) -> Tensor:
-        """Return elements ``[start, stop)``, wide.
-
-        Raises:
-            MergeError: One of them is NaN or infinite.
-        """
-        piece = self.raw[start:stop]
-        if piece.dtype != self._wide:
-            piece = self._buffer[: stop - start].copy_(piece)
-        # The sum is cheap and catches nearly all; it may overflow, so it isn't the last word.
-        if not self._checked and not piece.sum().isfinite() and not piece.isfinite().all():
-            raise MergeError(
-                f"tensor {self.leaf.tensor!r} of source {self.leaf.source!r} holds NaN or "
-                "infinity; expected finite numbers. Repair this source or leave it out."
-            )
-        self._seen = stop if start == self._seen else self._seen
-        return piece
-
-
-class Combination:
-    """A linear combination of tensors.
-
-    Args:
-        parts: The tensors, in the order in which they are added.
-        coefficients: One factor a part, none of them 0.
-        buffer: Where pieces of the result go.
-    """
-
-    def __init__(
-        self, parts: Sequence[Readable], coefficients: Sequence[float], buffer: Tensor
-    ) -> None:
-        self._parts = parts
-        self._coefficients = coefficients
-        self._buffer = buffer
-        self.numel = parts[0].numel
-
-    def read(self, start: int, stop: int) -> Tensor:
-        """Return elements ``[start, stop)``."""
-        pieces = LazyPieces(self._parts, start, stop)
-        return combine(pieces, self._coefficients, out=self._buffer[: stop - start])
-
-
-class Call:
-    """A method applied piece by piece.
-
-    Args:
-        function: The method with its options bound; takes (base, pieces) or (pieces).
-        base: The base's tensor, if the method takes one.
-        parts: The inputs' tensors.
-        stats: Told which piece is next; None where the method asks for none.
-        shape: (methods on whole tensors) shape of the tensor.
-    """
-
-    def __init__(
-        self,
-        function: Callable[..., Tensor],
-        base: Readable | None,
-        parts: Sequence[Readable],
-        stats: "NodeStats | None",
-        shape: tuple[int, ...] | None,
-    ) -> None:
-        self._function = function
-        self._base = base
-        self._parts = parts
-        self._stats = stats
-        self._shape = shape
-        self.numel = parts[0].numel
-        self._whole: Tensor | None = None
-
-    def read(self, start: int, stop: int) -> Tensor:
-        """Return elements ``[start, stop)``."""
-        if self._shape is None:
-            return self._call(start, stop)
-        if self._whole is None:
-            self._whole = self._call(0, self.numel).reshape(-1)
-        return self._whole[start:stop]
-
-    def _call(self, start: int, stop: int) -> Tensor:
-        if self._stats is not None:
-            self._stats.piece = (start, stop)
-        pieces = LazyPieces(self._parts, start, stop, self._shape)
-        if self._base is None:
-            return self._function(pieces)
-        base = self._base.read(start, stop)
-        return self._function(base if self._shape is None else base.view(self._shape), pieces)
-
-
-class Materialised:
-    """A stage's tensor computed once as a whole, because a later stage asks for its statistics.
-
-    Args:
-        tensor: The whole of it, flat and wide.
-    """
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.raw = tensor
-        self.numel = tensor.numel()
-
-    def read(self, start: int, stop: int) -> Tensor:
-        """Return elements ``[start, stop)``."""
-        return self.raw[start:stop]
-
-
-class NodeStats:
-    """What a method may ask about one tensor's inputs; see ``statistics.Stats``.
-
-    Args:
-        node: The tensor.
-        inputs: What is merged, in the order in which the method gets it.
-        parts: Their tensors.
-        base: The base's tensor, if the method takes one.
-        wide: Element type that is computed in.
-        store: Where figures of sources are kept.
-    """
-
-    def __init__(
-        self,
-        node: Merged,
-        inputs: Sequence[Node],
-        parts: Sequence[Readable],
-        base: Readable | None,
-        wide: torch.dtype,
-        store: Store,
-    ) -> None:
-        self.piece = (0, 0)
-        self.layer = node.frame.place.layer
-        self.n_layers = node.frame.n_layers
-        self.n_dims = len(node.facts.shape)
-        self._node = node
-        self._inputs = inputs
-        self._parts = parts
-        self._base = base
-        self._wide = wide
-        self._store = store
-        self._spare: list[Readable] = []
-        self._cuts: dict[tuple[int, float], Cut] = {}
-        self._totals: dict[str, float] = {}
-
-    def gram(self) -> NDArray[np.float64]:
-        """Return inner products of the whole inputs, shape ``(n, n)``."""
-        return self._store.gram(self._inputs, lambda: self._parts)
-
-    def trim(self, index: int, delta: Tensor, density: float) -> Tensor:
-        """Return this piece of a task vector with all but its largest magnitudes set to 0."""
-        flat = self.cut(index, density).trim(delta.reshape(-1), self.piece[0])
-        return flat.view(delta.shape)
-
-    def cut(self, index: int, density: float) -> Cut:
-        """Return where ``trim`` cuts the task vector of input ``index``."""
-        if (index, density) not in self._cuts:
-            base, *parts = self._whole_tensors()
-            assert self._node.base is not None
-            self._cuts[index, density] = self._store.cut(
-                self._node.base,
-                self._inputs[index],
-                int(density * base.numel),
-                (base, parts[index]),
-                self._wide,
-            )
-        return self._cuts[index, density]
-
-    def mask(self, index: int, density: float) -> Tensor:
-        """Return 1 and 0 for this piece of input ``index``: each element kept with ``density``."""
-        return self.stream(index).mask(density, *self.piece)
-
-    def stream(self, index: int) -> Stream:
-        """Return the random draws of input ``index``."""
-        return Stream.of(
-            seed=self._node.seed,
-            method=self._node.frame.method,
-            content=content_key(self._inputs[index]),
-            tensor=self._node.frame.place.name,
-        )
-
-    def total(self, key: str, part: Part) -> float:
-        """Return ``part`` summed over the whole tensors in canonical blocks."""
-        if key not in self._totals:
-            tensor, *parts = self._whole_tensors()
-            piece = self.piece
-            total = 0.0
-            for start, stop in blocks(tensor.numel):
-                self.piece = (start, stop)
-                total += part(tensor.read(start, stop), LazyPieces(parts, start, stop))
-            self.piece = piece
-            self._totals[key] = total
-        return self._totals[key]
-
-    def _whole_tensors(self) -> list[Readable]:
-        """Base and inputs, in buffers other than those of the pieces that the method holds."""
-        if not self._spare:
-            assert self._base is not None
-            self._spare = [
-                part.again() if isinstance(part, SourcePiece) else part
-                for part in (self._base, *self._parts)
-            ]
-        return self._spare
+from evomerge.merging.statistics import Store
 
 
 class Lowering:
@@ -417,13 +182,6 @@ class Lowering:
     def _buffer(self, node: Node, wide: torch.dtype) -> Tensor:
         size = math.prod(node.facts.shape)
         return self._buffers.take(min(size, max(self._chunk, BLOCK)), wide)
-
-
-def content_key(node: Node) -> str:
-    """Return a text that depends only on what ``node`` contains; sums run in its order."""
-    if isinstance(node, Leaf):
-        return node.key
-    return hashlib.sha256(repr(node).encode()).hexdigest()
 
 
 def wide_dtype(node: Node) -> torch.dtype:
