@@ -1,7 +1,7 @@
 """From a planned tensor to something that computes it piece by piece."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -90,7 +90,7 @@ class Lowering:
                 self._store.note_finite(leaf)
         wide = wide_dtype(node)
         base_part, *parts = (self.readable(leaf, wide) for leaf in leaves)
-        stats = NodeStats(node, inputs, parts, base_part, wide, self._store)
+        stats = self._stats(node, inputs, parts, base_part, wide)
         raws = [self._raw(leaf) for leaf in leaves]
         return fused(out, raws[0], raws[1:], stats=stats, **options)
 
@@ -117,7 +117,7 @@ class Lowering:
         base_part = None if base is None else self._part(base, method, wide)
         stats = None
         if method.needs:
-            stats = NodeStats(node, inputs, parts, base_part, wide, self._store)
+            stats = self._stats(node, inputs, parts, base_part, wide)
             options["stats"] = stats
         function = partial(method.function, **options)
         shape = None if method.chunked else node.facts.shape
@@ -144,7 +144,7 @@ class Lowering:
         if method.needs:
             wide = wide_dtype(node)
             parts = [self._part(item, method, wide) for item in inputs]
-            options["stats"] = NodeStats(node, inputs, parts, None, wide, self._store)
+            options["stats"] = self._stats(node, inputs, parts, None, wide)
         factors = method.coefficients(**options)
         nodes = [base, *inputs] if base is not None else inputs
         terms = [(n, float(c)) for n, c in zip(nodes, factors, strict=True) if c != 0]
@@ -172,6 +172,17 @@ class Lowering:
             for name, value in options.items()
         }
         return node.base, [node.inputs[i] for i in kept], chosen
+
+    def _stats(
+        self,
+        node: Merged,
+        inputs: Sequence[Node],
+        parts: Sequence[Readable],
+        base: Readable | None,
+        wide: torch.dtype,
+    ) -> NodeStats:
+        device = self._buffers.device
+        return NodeStats(node, inputs, parts, base, wide, self._store, device)
 
     def _part(self, node: Node, method: MergeMethod, wide: torch.dtype) -> Readable:
         """The tensor of an input; a stage's is made whole where the method asks for its figures."""

@@ -26,6 +26,7 @@ class NodeStats:
         base: The base's tensor, if the method takes one.
         wide: Element type that is computed in.
         store: Where figures of sources are kept.
+        device: Where pieces are computed.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class NodeStats:
         base: Readable | None,
         wide: torch.dtype,
         store: Store,
+        device: str,
     ) -> None:
         self.piece = (0, 0)
         self.layer = node.frame.place.layer
@@ -47,6 +49,7 @@ class NodeStats:
         self._base = base
         self._wide = wide
         self._store = store
+        self._device = device
         self._spare: list[Readable] = []
         self._cuts: dict[tuple[int, float], Cut] = {}
         self._totals: dict[str, float] = {}
@@ -76,8 +79,7 @@ class NodeStats:
 
     def mask(self, index: int, density: float) -> Tensor:
         """Return 1 and 0 for this piece of input ``index``: each element kept with ``density``."""
-        device = str(self._parts[index].read(0, 1).device)
-        return self.stream(index).mask(density, *self.piece, device=device)
+        return self.stream(index).mask(density, *self.piece, device=self._device)
 
     def stream(self, index: int) -> Stream:
         """Return the random draws of input ``index``."""
