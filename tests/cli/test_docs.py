@@ -17,7 +17,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 def examples(path: Path) -> list[str]:
     """Return the commands that ``path`` shows, in blocks and in the middle of a line."""
     text = path.read_text()
-    found = re.findall(r"^\$? ?(evomerge [^\n#|;&]+)", text, re.MULTILINE)
+    found = re.findall(r"^\$? ?(evomerge [a-z][^\n#|;&]+)", text, re.MULTILINE)
     return found + re.findall(r"`(evomerge [^`\n]+)`", text)
 
 

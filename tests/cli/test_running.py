@@ -1,12 +1,13 @@
 """``run`` and ``resume``: a search from the shell, every mistake before it, Ctrl-C in it."""
 
+import hashlib
 import json
-import os
 from pathlib import Path
 
 import pytest
 import yaml
 
+from evomerge.runs.results import RunResults
 from tests.cli.commands import call, call_json, mistake, started
 
 
@@ -115,12 +116,11 @@ def test_a_run_folder_that_cannot_be_made_is_named(workspace: Path) -> None:
     assert "run folder runs/toy can't be written" in line
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody may write")
 def test_a_read_only_run_folder_is_named(workspace: Path) -> None:
-    Path("runs").mkdir()
-    Path("runs").chmod(0o555)
-    (line,) = mistake("run", "run.yaml")
-    assert "can't be written" in line
+    (line,) = mistake("run", "run.yaml", "--out", "/proc/toy")  # not even root may write there
+    assert line.startswith("run folder /proc/toy can't be written: ")
+    assert "--out" in line
 
 
 def test_resume_changes_nothing_but_budget_and_execution(workspace: Path) -> None:
@@ -132,16 +132,28 @@ def test_resume_changes_nothing_but_budget_and_execution(workspace: Path) -> Non
 
 
 def test_a_plugin_is_loaded_and_recorded_with_its_hash(workspace: Path) -> None:
-    Path("twice.py").write_text(
-        "from evomerge.merging.registry import merge_method\n"
-        "@merge_method('twice', needs_base=True)\n"
-        "def twice(base, tensors):\n    '''Add twice.'''\n    return base\n"
+    plugin = Path("plugin.py")
+    plugin.write_text(
+        "from evomerge.search.protocol import searcher\n"
+        "from evomerge.search.random import RandomSearcher\n"
+        "@searcher('of_plugin')\n"
+        "class OfPlugin(RandomSearcher):\n    '''Random.'''\n"
     )
-    edit("method: task_arithmetic", "method: twiec")
-    found = mistake("run", "run.yaml", "--plugin", "twice.py")
-    assert any("did you mean 'twice'?" in line for line in found), found
+    edit("searcher: random", "searcher: of_plugim")
+    edit("options: {population: 4}", "options: {}")
+    found = mistake("run", "run.yaml", "--plugin", "plugin.py")
+    assert any("did you mean 'of_plugin'?" in line for line in found), found
     (line,) = mistake("run", "run.yaml", "--plugin", "none.py")
     assert line.startswith("plug-in file none.py does not exist.")
+    call("run", "run.yaml", "--plugin", "plugin.py", "--set", "search.searcher=of_plugin")
+    results = RunResults.open(Path("runs/toy"))
+    sha256 = hashlib.sha256(plugin.read_bytes()).hexdigest()
+    assert results.row.plugins == ((str(plugin.absolute()), sha256),)
+    results.close()
+    plugin.write_text(plugin.read_text() + "# changed\n")
+    (line,) = mistake("resume", "runs/toy")
+    assert "plug-in" in line
+    assert "has changed or is gone" in line
 
 
 def test_a_failed_run_exits_with_1_and_can_be_resumed(workspace: Path) -> None:
