@@ -60,6 +60,9 @@ def test_best_follows_each_direction_and_speed_counts_this_session_only(
     assert tally.best == {"acc": 0.75, "size": 3.0}
     assert tally.rate == pytest.approx(0.5)  # three candidates in six seconds
     assert tally.left_s == pytest.approx(6.0)  # three left
+    now[0] += 60.0  # while finalists are scored again
+    tally.take(EVENTS[5])
+    assert tally.rate == pytest.approx(0.5)
 
 
 def test_plain_lines_name_generation_counts_best_and_failures(
