@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from synthetic import count, new_merger, open_models, recipe, write_models
 from torch import Tensor
 
-from benchmarks.synthetic import count, new_merger, open_models, recipe, write_models
 from evomerge.recipes.recipe import Recipe
 
 METHODS = {"linear": 3, "task_arithmetic": 4, "ties": 4, "dare_linear": 4, "dare_ties": 4}

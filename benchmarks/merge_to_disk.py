@@ -19,10 +19,9 @@ import tempfile
 from pathlib import Path
 
 import torch
+from synthetic import count, write_models
 
-from benchmarks.synthetic import count, write_models
-
-ROOT = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parent
 
 WATCH = """
 import os, sys, threading, time
@@ -52,7 +51,7 @@ OURS = """
 import torch
 torch.set_num_threads(1)
 from pathlib import Path
-from benchmarks.synthetic import new_merger, recipe
+from synthetic import new_merger, recipe
 from evomerge.merging.stream import merge_to_disk
 folder, method, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 with Watch():
@@ -120,7 +119,7 @@ def report(
 
 def timed(python: Path, script: str, arguments: list[str], out: Path) -> tuple[float, float, float]:
     """Run ``script`` in a process; return CPU seconds, wall seconds and bytes of memory."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
     if python != Path(sys.executable):
         environment.pop("PYTHONPATH")
     try:
