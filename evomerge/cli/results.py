@@ -4,7 +4,7 @@ import contextlib
 import enum
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -85,8 +85,7 @@ def _status_of(run: Path) -> "Status":
     found = glance(find_run(run))
     if found is None:
         with _results(run) as results:
-            # Field by field the same; the classes differ only in what they cost to import.
-            found = cast("Status", results.status())
+            found = results.status()
     return found
 
 

@@ -13,45 +13,12 @@ from evomerge.evaluation.intervals import Estimate
 from evomerge.execution.protocol import Failure
 from evomerge.runs.events import Progress
 from evomerge.runs.folder import RunFolder, is_driven
+from evomerge.runs.glance import Status
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.ranking import pareto_front
 from evomerge.runs.state import SEARCH, VALIDATION, SearchState
-
-
-@dataclass(frozen=True)
-class Status:
-    """How far a run is.
-
-    Args:
-        name, run_id, folder: Which run.
-        state: ``running``, ``finished``, ``stopped`` (by the user), ``failed`` (equal failures in a
-            row) or ``interrupted`` (its process is gone).
-        progress: Candidates evaluated and failed, and the budget.
-        generations: Generations told.
-        best: Objective → best value so far on the search split; its validation value once final.
-        best_candidate: The candidate named best, once final.
-        split: Split that ``best`` is of.
-        candidates_per_s: Speed over the last driver's candidates; None before two of them.
-        eta_s: Seconds to the end of the budget at that speed; None where it is unknown.
-        directions: Objective → ``maximize`` or ``minimize``.
-        message: Why it failed, where it did.
-    """
-
-    name: str
-    run_id: str
-    folder: str
-    state: str
-    progress: Progress
-    generations: int
-    best: Mapping[str, float]
-    best_candidate: str | None
-    split: str
-    candidates_per_s: float | None
-    eta_s: float | None
-    directions: Mapping[str, str]
-    message: str = ""
 
 
 @dataclass(frozen=True)
