@@ -11,7 +11,6 @@ from typing import Any
 from evomerge.errors import LedgerError, nearest
 from evomerge.evaluation.intervals import Estimate
 from evomerge.execution.protocol import Failure
-from evomerge.runs.events import Progress
 from evomerge.runs.folder import RunFolder, is_driven
 from evomerge.runs.glance import Status
 from evomerge.runs.ledger.database import Ledger
