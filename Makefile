@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 DEMO ?= demo
 RUN ?= runs/quickstart
 BEST ?= merged/quickstart
-SYSTEM_PACKAGES := git make python3-venv
+SYSTEM_PACKAGES := gcc libc6-dev git make python3-venv
 
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1

@@ -17,8 +17,8 @@ def main() -> None:
         output = model.generate(
             **inputs, max_new_tokens=16, do_sample=False, pad_token_id=tokenizer.pad_token_id
         )
-        answer = tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        print(f"{prompt}{answer}")
+        answer = output[0, inputs["input_ids"].shape[1] :]
+        print(f"{prompt}{tokenizer.decode(answer, skip_special_tokens=True)}")
 
 
 if __name__ == "__main__":
