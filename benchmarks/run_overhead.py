@@ -26,7 +26,6 @@ from evomerge.config import load_config
 from evomerge.evaluation.language_model import LanguageModel
 from evomerge.runs.start import new_run
 
-
 SOURCES = ("base", "reverse", "sort", "successor")
 
 
