@@ -33,7 +33,7 @@ quickstart: $(INSTALLED) ## Make small models, search for the best merge of them
 	 else $(BIN)/evomerge run configs/quickstart.yaml --out $(RUN); fi
 	@$(BIN)/evomerge report $(RUN)
 	@test -e $(BEST)/config.json || $(BIN)/evomerge export $(RUN) best --out $(BEST)
-	@$(BIN)/python docs/examples/ask.py $(BEST) "reverse: cab=" "sort: cab=" "successor: cab="
+	@$(BIN)/python docs/examples/ask.py $(BEST) "reverse: glad=" "sort: glad=" "successor: glad="
 
 test: $(INSTALLED) ## Run every test that this machine can serve
 	@$(BIN)/python -m pytest -q --durations=15

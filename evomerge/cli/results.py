@@ -224,11 +224,12 @@ def _print_report(found: "Report") -> None:
         rows.append((item.label, *(interval(e.value, e.low, e.high, 3) for e in cells)))
     title = f"{found.name}: test split, 95 % intervals"
     print_scores(title, ["model", *tasks, *goals], rows)
+    labels = {item.candidate: item.label for item in found.contestants}
     for pair in found.differences:
         e = pair.estimate
         print(
-            f"{pair.objective}: best found ({pair.candidate}) minus {pair.other}, the best other: "
-            f"{interval(e.value, e.low, e.high, 3)}"
+            f"{pair.objective}: best found ({pair.candidate}) minus the best other "
+            f"({labels[pair.other]}): {interval(e.value, e.low, e.high, 3)}"
         )
     if found.openings > 1:
         say(f"The test split was opened {found.openings} times.")
