@@ -2,9 +2,13 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
-# On a CPU-only machine whose index has no CPU build of torch, name one that does: make TORCH_INDEX=URL quickstart
-TORCH_INDEX ?=
+# A machine without an NVIDIA GPU takes torch's CPU build, so that nothing of CUDA is downloaded: from the
+# configured index if that has it, else from torch's own. A GPU machine takes the default build.
+TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+HAS_GPU := $(shell command -v nvidia-smi)
 DEMO ?= demo
 RUN ?= runs/quickstart
 BEST ?= merged/quickstart
@@ -21,8 +25,9 @@ help: ## List the targets
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing evomerge into $(VENV) (a few minutes the first time) …"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -c constraints.txt torch
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(if $(HAS_GPU),,$(PIP) torch==$(TORCH)+cpu 2>/dev/null || $(PIP) --index-url $(TORCH_CPU_INDEX) torch==$(TORCH)+cpu 2>/dev/null ||) \
+	 $(PIP) torch==$(TORCH)
+	@$(PIP) -c constraints.txt -e '.[dev]'
 	@touch $@
 
 install: $(INSTALLED) ## Make the environment .venv and install evomerge with its development tools
