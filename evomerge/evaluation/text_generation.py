@@ -1,5 +1,6 @@
 """Evaluators that let the model write an answer and grade it: everything but the grading."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ GENERATION_PARAMETERS = (
 """Settings that every generating evaluator has."""
 
 
-class GenerationTask(SplitTask):
+class GenerationTask(SplitTask, ABC):
     """Prompts that are answered greedily and graded one by one.
 
     A subclass sets ``metrics`` and ``primary`` and defines ``grade``.
@@ -78,9 +79,9 @@ class GenerationTask(SplitTask):
             pool = [items[index] for index in self.rest]
         self._format = PromptFormat(settings, pool, seed=seed, name=name)
 
+    @abstractmethod
     def grade(self, item: Item, answer: "Generated") -> dict[str, float]:
         """Return the metrics of one answer, all but ``tokens``."""
-        raise NotImplementedError(f"{type(self).__name__} defines grade()")
 
     def prepare(self, model: "LanguageModel", split: str) -> Any:
         """Build, tokenise and collate the prompts of ``split``."""

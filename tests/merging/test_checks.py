@@ -31,7 +31,7 @@ def models(**changes: Any) -> dict[str, dict[str, torch.Tensor]]:
 
 def test_sound_sources_pass(tmp_path: Path) -> None:
     lab = Lab.make(tmp_path)
-    lab.merger().check(lab.recipe("ties", "abc"))
+    assert lab.merger().specs(lab.recipe("ties", "abc"))  # plans the merge after checking it
 
 
 def test_other_shapes_are_named(tmp_path: Path) -> None:
@@ -145,4 +145,4 @@ def test_segments_must_lie_inside_their_models(tmp_path: Path) -> None:
 
 def test_sources_that_are_not_used_may_be_anything(tmp_path: Path) -> None:
     lab = Lab(tmp_path, models(**{FIRST: None}))
-    lab.merger().check(lab.recipe("linear", ["base", "a"]))
+    assert lab.merger().specs(lab.recipe("linear", ["base", "a"]))
