@@ -22,6 +22,7 @@ from typing import Any
 from replay import write_section
 
 ROOT = Path(__file__).resolve().parents[1]
+RUN = "runs/quickstart"
 WANTED = 0.10
 COLUMNS = ("base", "reverse", "sort", "successor", "uniform average", "best found")
 
@@ -35,7 +36,8 @@ class Row:
         means: Mean over the tasks of each of ``COLUMNS``.
         best_low, best_high: 95 % interval of the best found.
         margin, margin_low, margin_high: Best found minus the best other, paired by example.
-        demo_s, search_s: CPU seconds of training, and of the search with its validation.
+        demo_s, search_s: CPU seconds of training, and of the search with its validation; None where
+            ``--keep`` had them from before.
     """
 
     seed: int
@@ -45,8 +47,8 @@ class Row:
     margin: float
     margin_low: float
     margin_high: float
-    demo_s: float
-    search_s: float
+    demo_s: float | None
+    search_s: float | None
 
     def line(self) -> str:
         """Return a line of the table."""
@@ -54,7 +56,7 @@ class Row:
         return (
             f"| {self.seed} | {means} [{self.best_low:.3f}, {self.best_high:.3f}] | "
             f"{self.margin:+.3f} [{self.margin_low:+.3f}, {self.margin_high:+.3f}] | "
-            f"{self.demo_s:.0f} | {self.search_s:.0f} |"
+            f"{_shown(self.demo_s)} | {_shown(self.search_s)} |"
         )
 
 
@@ -73,16 +75,18 @@ def evomerge(*arguments: str, folder: Path) -> str:
 def measure(seed: int, folder: Path) -> Row:
     """Make the demo, search and report in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
+    is_made = (folder / "demo" / "demo.json").exists()
+    is_begun = (folder / RUN / "run.json").exists()
     started = _children_s()
     evomerge("demo", "demo", "--seed", str(seed), folder=folder)
     trained = _children_s()
     config = str(ROOT / "configs" / "quickstart.yaml")
-    if not (folder / "runs" / "quickstart" / "run.json").exists():
+    if is_begun:
+        evomerge("resume", RUN, folder=folder)
+    else:
         evomerge("run", config, "--set", f"search.seed={seed}", folder=folder)
     searched = _children_s()
-    report: dict[str, Any] = json.loads(
-        evomerge("report", "runs/quickstart", "--json", folder=folder)
-    )
+    report: dict[str, Any] = json.loads(evomerge("report", RUN, "--json", folder=folder))
     means = {
         re.sub(r"^base \(.*\)$", "base", model["label"]): model["objectives"]["mean"]
         for model in report["models"]
@@ -96,8 +100,8 @@ def measure(seed: int, folder: Path) -> Row:
         margin=margin["value"],
         margin_low=margin["low"],
         margin_high=margin["high"],
-        demo_s=trained - started,
-        search_s=searched - trained,
+        demo_s=None if is_made else trained - started,
+        search_s=None if is_begun else searched - trained,
     )
 
 
@@ -108,8 +112,8 @@ def record(rows: list[Row]) -> str:
         [
             "Mean exact match on the test split (3 tasks × 500 examples), with 95 % intervals,",
             "after a search of 400 candidates with CMA-ES (`python benchmarks/quickstart.py`).",
-            "Margin: best found minus the best other, paired by example; wanted is at least",
-            f"{WANTED:+.2f} in each seed. The seed changes data, training and search. CPU seconds.",
+            "Margin: best found minus the best other, paired by example; wanted is",
+            f"at least {WANTED:+.2f} in each seed. The seed changes data, training and search. CPU seconds.",
             "",
             f"| {head} |",
             "|" + "---|" * (len(COLUMNS) + 4),
@@ -138,6 +142,10 @@ def main() -> None:
     missed = [row.seed for row in rows if row.margin < WANTED]
     if missed:
         raise SystemExit(f"the margin is below {WANTED} in seeds {missed}")
+
+
+def _shown(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.0f}"
 
 
 def _children_s() -> float:
