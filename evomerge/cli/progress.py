@@ -77,11 +77,15 @@ class Tally:
             self._improve(event.best)
 
     @property
+    def elapsed_s(self) -> float:
+        """Seconds from the driver's start to the last candidate; re-scoring doesn't count."""
+        return max(self._last_s - self._began_s, 0.0)
+
+    @property
     def rate(self) -> float | None:
         """Candidates per second since the driver started; None before the first."""
         done = self.progress.evaluated - self._before
-        elapsed_s = self._last_s - self._began_s  # re-scoring finalists slows nothing down
-        return done / elapsed_s if done and elapsed_s > 0 else None
+        return done / self.elapsed_s if done and self.elapsed_s > 0 else None
 
     @property
     def left_s(self) -> float | None:
@@ -90,7 +94,9 @@ class Tally:
         return (self.progress.budget - self.progress.evaluated) / rate if rate else None
 
     def best_text(self) -> str:
-        """Return ``best mean=0.6412``."""
+        """Return ``best mean=0.6412``, or nothing before the first score."""
+        if not self.best:
+            return ""
         return " ".join(["best", *(f"{name}={number(v)}" for name, v in self.best.items())])
 
     def _improve(self, values: Mapping[str, float]) -> None:
@@ -101,10 +107,15 @@ class Tally:
 
 
 class PlainProgress:
-    """One line a generation and a failed candidate, for logs and pipes."""
+    """One line a generation and a failed candidate, for logs and pipes.
+
+    What the budget, a stop or a failure cuts short gets its line too, without ``generation``.
+    """
 
     def __init__(self, directions: Mapping[str, str]) -> None:
         self._tally = Tally(directions)
+        self._told = self._tally.progress
+        self._rescoring = False
 
     def __enter__(self) -> Self:
         return self
@@ -115,24 +126,41 @@ class PlainProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        return None
+        self._tell_rest()
 
     def show(self, event: Event) -> None:
         """Print a line for ``event`` where it is worth one."""
         tally = self._tally
         tally.take(event)
-        if isinstance(event, CandidateFailed):
+        if isinstance(event, Started):
+            self._told = event.progress
+        elif isinstance(event, CandidateFailed):
             say(f"candidate {event.candidate} failed: {event.failure}: {event.message}")
         elif isinstance(event, GenerationDone):
-            done = tally.progress
-            rate = f" candidates/s={tally.rate:.2f}" if tally.rate else ""
-            say(
-                f"generation={event.ask} evaluated={done.evaluated}/{done.budget} "
-                f"failed={done.failed} {tally.best_text()} elapsed_s={event.elapsed_s:.1f}{rate} "
-                f"left={duration(tally.left_s)}"
-            )
-        elif isinstance(event, Rescoring) and event.index == 1:
+            self._tell(event.elapsed_s, f"generation={event.ask}")
+        elif isinstance(event, Rescoring) and not self._rescoring:
+            self._rescoring = True
+            self._tell_rest()
             say(f"scoring {event.total} finalists on the validation split")
+
+    def _tell_rest(self) -> None:
+        """Print the state if candidates came after the last line that told it."""
+        if self._tally.progress != self._told:
+            self._tell(self._tally.elapsed_s)
+
+    def _tell(self, elapsed_s: float, *first: str) -> None:
+        tally = self._tally
+        done = self._told = tally.progress
+        parts = [
+            *first,
+            f"evaluated={done.evaluated}/{done.budget}",
+            f"failed={done.failed}",
+            tally.best_text(),
+            f"elapsed_s={elapsed_s:.1f}",
+            f"candidates/s={tally.rate:.2f}" if tally.rate else "",
+            f"left={duration(tally.left_s)}",
+        ]
+        say(" ".join(part for part in parts if part))
 
 
 class LiveProgress:

@@ -1,6 +1,7 @@
 """What a run's events add up to, and the lines that tell of them."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -15,6 +16,7 @@ from evomerge.runs.events import (
     Progress,
     Rescoring,
     Started,
+    Stopped,
 )
 
 
@@ -79,6 +81,60 @@ def test_plain_lines_name_generation_counts_best_and_failures(
         "generation=1 evaluated=5/8 failed=1 best acc=0.7500 size=3.0000 elapsed_s=2.5"
     )
     assert finalists == "scoring 2 finalists on the validation split"
+
+
+CUT: list[Event] = [
+    Started(run_id="r", name="toy", resumed=False, progress=done(0)),
+    *(candidate(f"0-{i}", i + 1, acc=0.5, size=3.0) for i in range(5)),
+    GenerationDone(ask=0, best={"acc": 0.5, "size": 3.0}, elapsed_s=2.5, progress=done(5)),
+    candidate("1-0", 6, acc=0.625, size=3.0),
+    CandidateFailed("1-1", "nan", "loss is nan", done(7, 1)),
+    replace(candidate("1-2", 8, acc=0.5, size=3.0), progress=done(8, 1)),
+]
+
+
+def lines_of(events: list[Event], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    with PlainProgress(DIRECTIONS) as plain:
+        for event in events:
+            plain.show(event)
+    return capsys.readouterr().err.splitlines()
+
+
+def test_a_generation_that_the_budget_cuts_short_is_told_before_the_finalists(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # A resume may find the first finalist scored already.
+    rescoring: list[Event] = [Rescoring("1-0", index=i, total=3) for i in (2, 3)]
+    generation, failure, rest, finalists = lines_of([*CUT, *rescoring], capsys)
+    assert generation.startswith("generation=0 evaluated=5/8 ")
+    assert failure.startswith("candidate 1-1 failed")
+    assert rest.startswith("evaluated=8/8 failed=1 best acc=0.6250 size=3.0000 elapsed_s=")
+    assert finalists == "scoring 3 finalists on the validation split"
+
+
+def test_a_stop_tells_the_state_once(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = lines_of([*CUT[:8], Stopped(done(6))], capsys)
+    assert [line.split(" ")[0] for line in lines] == ["generation=0", "evaluated=6/8"]
+    assert len(lines_of([*CUT[:7], Stopped(done(5))], capsys)) == 1  # nothing new
+    assert lines_of([EVENTS[0], Stopped(done(2))], capsys) == []
+
+
+def test_a_run_without_a_score_has_no_best(capsys: pytest.CaptureFixture[str]) -> None:
+    _, line = lines_of([CUT[0], CandidateFailed("0-0", "nan", "nan", done(1, 1))], capsys)
+    assert line.startswith("evaluated=1/8 failed=1 elapsed_s=")
+
+
+def test_the_live_bar_counts_a_generation_that_is_cut_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=140, highlight=False)
+    monkeypatch.setattr(module, "console", lambda **_: screen)
+    with run_progress(DIRECTIONS, live=True) as live:
+        for event in [*CUT, Rescoring("1-0", index=1, total=2)]:
+            live.show(event)
+    last = screen.file.getvalue().rpartition("candidates")[2]  # type: ignore[attr-defined]
+    assert "8/8" in last
+    assert "best acc=0.6250 size=3.0000 · 1 failed" in last
 
 
 def test_the_live_bar_shows_counts_best_and_failures(monkeypatch: pytest.MonkeyPatch) -> None:
