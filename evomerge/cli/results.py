@@ -225,6 +225,8 @@ def _print_report(found: "Report") -> None:
     title = f"{found.name}: test split, 95 % intervals"
     print_scores(title, ["model", *tasks, *goals], rows)
     labels = {item.candidate: item.label for item in found.contestants}
+    for name in found.same:
+        print(f"The best found is the same model as {labels[name]}.")
     for pair in found.differences:
         e = pair.estimate
         print(

@@ -4,6 +4,7 @@ An evaluator may derive from ``SplitTask`` and add ``metrics``, ``primary``, ``p
 ``score``; it doesn't have to: only the protocol counts.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -116,8 +117,9 @@ class SplitTask:
             [item.text for item in items], settings["splits"], seed=seed, name=name, strata=strata
         )
         self.rest = splits.pop("rest")
-        # Every example in the data's order, duplicates too: what others report on a task.
-        self._splits = {**splits, ALL: list(range(len(items)))}
+        # Every example, duplicates too: what others report on a task. The first few are of all
+        # strata, so that a limit leaves none out.
+        self._splits = {**splits, ALL: _in_turn(strata or [""] * len(items))}
 
     def fingerprint(self) -> str:
         """Hash of code version, data, settings and seed; the caller adds the tokenizer."""
@@ -155,6 +157,16 @@ class SplitTask:
                 f"{', '.join(SPLITS)}."
             )
         return self._splits[split]
+
+
+def _in_turn(strata: Sequence[str]) -> list[int]:
+    """Return indices, each stratum's in order, one of each stratum at a time."""
+    seen: Counter[str] = Counter()
+    ranks = []
+    for label in strata:
+        ranks.append(seen[label])
+        seen[label] += 1
+    return sorted(range(len(strata)), key=lambda index: ranks[index])
 
 
 def _is_path(key: str) -> bool:

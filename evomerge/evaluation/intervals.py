@@ -51,10 +51,31 @@ def wilson(successes: float, n: int) -> tuple[float, float]:
     return max(0.0, min(low, share)), min(1.0, max(high, share))
 
 
+def resamples(
+    rng: np.random.Generator, n: int, samples: int, strata: NDArray[np.intp] | None = None
+) -> NDArray[np.intp]:
+    """Return rows drawn with replacement, shape ``(samples, n)``.
+
+    Args:
+        rng: Source of the draws.
+        n: Number of rows.
+        samples: Number of resamples.
+        strata: One label a row, shape ``(n,)``; each resample holds as many rows of every label as
+            there are. None is one stratum.
+    """
+    labels = np.zeros(n, dtype=np.intp) if strata is None else strata
+    draws = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        draws.append(members[rng.integers(0, len(members), size=(samples, len(members)))])
+    return np.concatenate(draws, axis=1)
+
+
 def bootstrap(
     values: NDArray[np.float64],
     aggregate: Callable[[NDArray[np.float64]], float],
     *,
+    strata: NDArray[np.intp] | None = None,
     seed: int = 0,
     samples: int = BOOTSTRAP_SAMPLES,
 ) -> tuple[float, float]:
@@ -66,13 +87,14 @@ def bootstrap(
     Args:
         values: Per-example values, shape ``(n, width)``.
         aggregate: Values → number.
+        strata: One label a row, shape ``(n,)``: examples are drawn within each; None is one.
         seed: Seed of the draws.
         samples: Number of resamples.
     """
     n = len(values)
     rng = np.random.default_rng((seed, n))
-    draws = rng.integers(0, n, size=(samples, n))
-    results = np.array([aggregate(values[draw]) for draw in draws])
+    draws = resamples(rng, n, samples, strata)
+    results = np.array([_or_nan(aggregate, values[draw]) for draw in draws])
     # An aggregate may be undefined on a resample (one class only); the others tell the spread.
     results = results[~np.isnan(results)]
     if not len(results):
@@ -81,11 +103,22 @@ def bootstrap(
     return float(low), float(high)
 
 
+def _or_nan(
+    aggregate: Callable[[NDArray[np.float64]], float], values: NDArray[np.float64]
+) -> float:
+    """Return the aggregate, NaN where it divides by zero or overflows."""
+    try:
+        return aggregate(values)
+    except ArithmeticError:
+        return math.nan
+
+
 def estimate(
     values: NDArray[np.float64],
     aggregate: Callable[[NDArray[np.float64]], float],
     *,
     binary: bool = False,
+    strata: NDArray[np.intp] | None = None,
     seed: int = 0,
 ) -> Estimate:
     """Return the aggregate of per-example values with its interval.
@@ -94,9 +127,11 @@ def estimate(
         values: Shape ``(n, width)``; rows with NaN were not scored and are left out.
         aggregate: Values → number.
         binary: Values are 0 or 1 and the aggregate is their mean.
+        strata: One label a row, shape ``(n,)``, within which the bootstrap draws; None is one.
         seed: Seed of the bootstrap.
     """
-    scored = values[~np.isnan(values).any(axis=1)]
+    kept = ~np.isnan(values).any(axis=1)
+    scored = values[kept]
     n = len(scored)
     if n == 0:
         return MISSING
@@ -106,7 +141,8 @@ def estimate(
     elif (scored == scored[0]).all():
         low = high = value
     else:
-        low, high = bootstrap(scored, aggregate, seed=seed)
+        labels = None if strata is None else strata[kept]
+        low, high = bootstrap(scored, aggregate, strata=labels, seed=seed)
         # A percentile interval of a skewed aggregate need not hold the value itself.
         low, high = min(low, value), max(high, value)
     return Estimate(value, low, high, n)

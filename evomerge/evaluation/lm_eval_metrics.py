@@ -111,11 +111,16 @@ def aggregate_group(
     Args:
         group: lm-eval's group; None, or one without a rule for the metric, takes the plain mean.
         key: ``METRIC,FILTER`` as lm-eval writes it.
-        values: Task → number.
+        values: Task → number; empty where no scored example's task has the metric.
         sizes: Task → examples.
+
+    Returns:
+        The number; NaN where ``values`` is empty.
     """
     from lm_eval.api.metrics import aggregate_subtask_metrics
 
+    if not values:
+        return math.nan
     if group is not None:
         metrics = {name: {key: values[name], "sample_len": sizes[name]} for name in values}
         result = group.aggregate(metrics)

@@ -3,7 +3,7 @@
 Values stay raw, in their own unit and direction; turning them for a searcher is the run's business.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evomerge.errors import EvaluationError, nearest
 from evomerge.evaluation.intervals import MISSING, Estimate, combine, estimate
-from evomerge.evaluation.protocol import Evaluator, Metric
+from evomerge.evaluation.protocol import Evaluator, Grouped, Metric
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,15 @@ class Term:
     metric: str
 
 
-def parse_term(entry: str, evaluators: Mapping[str, Evaluator]) -> Term:
+def parse_term(
+    entry: str, evaluators: Mapping[str, Evaluator], known: Iterable[str] | None = None
+) -> Term:
     """Return the metric that ``EVALUATOR`` (its primary one) or ``EVALUATOR.METRIC`` names.
+
+    Args:
+        entry: What the user wrote.
+        evaluators: By name.
+        known: All names that the user may have meant, where some evaluators couldn't be built.
 
     Raises:
         EvaluationError: There is no such evaluator or metric; the nearest names are given.
@@ -37,7 +44,9 @@ def parse_term(entry: str, evaluators: Mapping[str, Evaluator]) -> Term:
         if name in evaluators:
             find_metric(evaluators[name], metric, name)
             return Term(name, metric)
-    raise EvaluationError(f"no evaluator is called {entry!r}; {nearest(entry, evaluators)}")
+    raise EvaluationError(
+        f"no evaluator is called {entry!r}; {nearest(entry, known or evaluators)}"
+    )
 
 
 def find_metric(evaluator: Evaluator, metric: str, name: str) -> Metric:
@@ -77,9 +86,12 @@ def estimate_task(
     Args:
         evaluator: Whose aggregate counts.
         metric: One of its metrics.
-        values: Per-example values, shape ``(n, width)``; rows with NaN were not scored.
+        values: Per-example values, shape ``(n, width)``; rows with NaN were not scored, nor were
+            those that an evaluator with a method ``scored`` says so of.
         seed: Seed of the bootstrap, where one is needed.
     """
+    if isinstance(evaluator, Grouped):
+        values = values[evaluator.scored(metric, values)]
     if not len(values):
         return MISSING
     known = find_metric(evaluator, metric, getattr(evaluator, "name", "evaluator"))
@@ -87,8 +99,14 @@ def estimate_task(
         values,
         lambda chosen: evaluator.aggregate(metric, chosen),
         binary=known.binary,
+        strata=strata_of(evaluator, values),
         seed=seed,
     )
+
+
+def strata_of(evaluator: Evaluator, values: NDArray[np.float64]) -> NDArray[np.intp] | None:
+    """Return the label of each row's stratum, shape ``(n,)``; None where there is only one."""
+    return evaluator.strata(values) if isinstance(evaluator, Grouped) else None
 
 
 __all__ = [
@@ -99,4 +117,5 @@ __all__ = [
     "estimate_task",
     "find_metric",
     "parse_term",
+    "strata_of",
 ]

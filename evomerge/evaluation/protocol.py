@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +90,17 @@ class Evaluator(Protocol):
 
     def aggregate(self, metric: str, values: NDArray[np.float64]) -> float:
         """Return the task's number from per-example ``values`` of shape ``(n, width)``."""
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """An evaluator over several tasks may have these; an interval then draws within each task."""
+
+    def strata(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return the number of each row's task, shape ``(n,)``."""
+
+    def scored(self, metric: str, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which rows are of a task that has ``metric``, shape ``(n,)``."""
 
 
 class EvaluatorFactory(Protocol):

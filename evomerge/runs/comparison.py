@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.evaluation.intervals import Estimate
+from evomerge.evaluation.intervals import Estimate, resamples
+from evomerge.evaluation.objectives import strata_of
 from evomerge.evaluation.protocol import Evaluator
 from evomerge.runs.objectives import Objective
 
@@ -43,8 +44,8 @@ def paired_difference(
 ) -> Estimate:
     """Return the difference of two models' values with a 95 % bootstrap interval.
 
-    Examples are drawn with replacement, task by task, and both models are aggregated over the same
-    draws, so that what is hard for both cancels out.
+    Examples are drawn with replacement, task by task and in a group member by member, and both
+    models are aggregated over the same draws, so that what is hard for both cancels out.
 
     Args:
         objective: What is compared.
@@ -63,7 +64,8 @@ def paired_difference(
         for task, metric in objective.parts:
             n = len(scores[task, metric])
             if task not in draws:
-                draws[task] = rng.integers(0, n, size=n)
+                strata = strata_of(evaluators[task], scores[task, metric])
+                draws[task] = resamples(rng, n, 1, strata)[0]
         differences[sample] = _value(objective, evaluators, scores, draws) - _value(
             objective, evaluators, other, draws
         )

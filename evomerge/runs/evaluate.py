@@ -18,7 +18,10 @@ from evomerge.evaluation.language_model import LanguageModel
 from evomerge.evaluation.objectives import estimate_task
 from evomerge.evaluation.protocol import SPLITS, Evaluator
 from evomerge.execution.worker import EvaluatorSpec, resolve_device
+from evomerge.models.checkpoint import Checkpoint
+from evomerge.models.finite import check_finite
 from evomerge.models.hub import locate
+from evomerge.models.lock import lock_folder
 from evomerge.runs.builders import build_evaluators, evaluator_specs
 
 OnBlock = Callable[[str, int, int], None]
@@ -87,7 +90,7 @@ class Evaluation:
         where: Its name, for messages.
         split: ``search``, ``validation``, ``test`` or ``all``; None takes ``validation`` of a run
             file, so that nobody looks at its test split by accident, and all of an lm-eval task.
-        limit: Only the first examples of each task.
+        limit: Only that many examples of each task; of a group, of its tasks in turn.
         lm_eval: Settings of tasks without a run file.
     """
 
@@ -143,7 +146,8 @@ def evaluate_model(
 
     Raises:
         ConfigError: Evaluators that can't be built, all at once.
-        EvomergeError: The model can't be loaded, or an evaluator doesn't fit it.
+        EvomergeError: The model can't be loaded or holds NaN, an evaluator doesn't fit it, or no
+            scored example has a task's primary metric.
     """
     split = wanted.chosen_split
     if split not in (*SPLITS, ALL):
@@ -162,6 +166,7 @@ def evaluate_model(
 def _load(path: str, config: RunConfig | None, options: ModelOptions) -> LanguageModel:
     """Return the model, in the numeric class of the run file where there is one."""
     located = locate(path, options.revision)
+    check_finite(Checkpoint.open(located.folder), lock_folder(located.folder).sha256)
     torch.set_num_threads(config.execution.threads if config else 1)
     device = options.device or (config.execution.device if config else "auto")
     return LanguageModel.load(
@@ -192,14 +197,17 @@ def _score_task(
             for metric in evaluator.metrics:
                 rows[metric.name].append(_row(record.metrics[metric.name]))
     on_block(name, n, n)
+    metrics = {m: estimate_task(evaluator, m, _values(found)) for m, found in rows.items()}
+    if metrics[evaluator.primary].n == 0:
+        raise EvaluationError(
+            f"task {name!r}: no scored example has the metric {evaluator.primary!r}. "
+            "Score more examples (--limit), or take another metric."
+        )
     return TaskScores(
         task=name,
         split=split,
         primary=evaluator.primary,
-        metrics={
-            metric: estimate_task(evaluator, metric, _values(values))
-            for metric, values in rows.items()
-        },
+        metrics=metrics,
         n=n,
         seconds=time.monotonic() - began_s,
     )

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from evomerge.errors import LedgerError, RunFailedError
 from evomerge.evaluation.intervals import Estimate
 from evomerge.execution.inprocess import InprocessExecutor
@@ -63,6 +65,7 @@ class Report:
         contestants: Base, sources, uniform average, then the best found.
         metrics: Task → its primary metric.
         directions: Objective → ``maximize`` or ``minimize``.
+        same: Ids of the references that the best found is the same model as.
         differences: Objective by objective, the best found against the best other model.
         openings: How often this run's test split was opened, this time included.
     """
@@ -73,6 +76,7 @@ class Report:
     directions: Mapping[str, str]
     differences: Sequence[Difference]
     openings: int
+    same: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the table as plain data."""
@@ -102,6 +106,7 @@ class Report:
                 for item in self.differences
             ],
             "openings": self.openings,
+            "same": list(self.same),
         }
 
 
@@ -175,6 +180,8 @@ class _Reporter:
                 f"the best candidate {best} failed on the test split: {failure.message}. Mend the "
                 "cause and ask for the report again."
             )
+        same = [r.row.candidate_id for r in others if self._is_same(r, best, recipe)]
+        rivals = [r.row.candidate_id for r in others if r.row.candidate_id not in same]
         return Report(
             name=self._row.name,
             contestants=[self._contestant(*model) for model in models],
@@ -183,9 +190,10 @@ class _Reporter:
             differences=[
                 found
                 for item in self._prepared.objectives.all
-                if (found := self._difference(item, best, others)) is not None
+                if (found := self._difference(item, best, rivals)) is not None
             ],
             openings=len(self._records.decisions("open_test")),
+            same=same,
         )
 
     def _score(self, models: Sequence[tuple[str, str, Recipe]]) -> None:
@@ -237,12 +245,30 @@ class _Reporter:
             objectives=self._prepared.objectives.estimates(estimates),
         )
 
+    def _is_same(self, reference: Reference, best: str, recipe: Recipe) -> bool:
+        """Say if the best found is the reference: by recipe, or a warm start that scores alike."""
+        name = reference.row.candidate_id
+        if recipe.hash() == reference.recipe.hash():
+            return True
+        origin = self._state.candidates[best].origin
+        label = "uniform" if name == "uniform" else f"parent:{name.removeprefix('ref-')}"
+        labels = {label, "base"} if name == f"ref-{self._prepared.base}" else {label}
+        if origin.removeprefix("warm:") not in labels or name not in self._state.estimates[TEST]:
+            return False
+        # A range may have moved the warm start off the reference: only its scores tell.
+        scores = self._records.scores
+        return all(
+            np.array_equal(scores(name, TEST, task, m.name), scores(best, TEST, task, m.name))
+            for task, evaluator in self._prepared.evaluators.items()
+            for m in evaluator.metrics
+        )
+
     def _difference(
-        self, objective: Objective, best: str, others: Sequence[Reference]
+        self, objective: Objective, best: str, rivals: Sequence[str]
     ) -> Difference | None:
-        """Compare the best found with the reference that is best on ``objective``."""
+        """Compare the best found with the rival that is best on ``objective``."""
         found = self._state.estimates[TEST]
-        ids = [r.row.candidate_id for r in others if r.row.candidate_id in found]
+        ids = [name for name in rivals if name in found]
         if not ids:
             return None
         rival = max(ids, key=lambda n: objective.utility(objective.estimate(found[n]).value))

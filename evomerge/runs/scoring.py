@@ -270,5 +270,8 @@ class Scorer:
         except Exception as error:  # noqa: BLE001  aggregates may be a plug-in's code
             reason = f"{type(error).__name__}: {error}"
             return Failure("exception", f"task {task!r}: {metric} can't be aggregated: {reason}")
+        if estimate.n == 0:
+            reason = "no scored example is of a member that has it; take another, or more examples"
+            return Failure("nan", f"task {task!r}: metric {metric!r}: {reason}")
         bounds = (estimate.value, estimate.low, estimate.high)
         return estimate if all(math.isfinite(bound) for bound in bounds) else not_finite

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
+import torch
+from safetensors.torch import load_file, save_file
 
 from tests.cli.commands import call, call_json, mistake
+from tests.fixtures_models import tiny_tokenizer
 
 RECIPE = """\
 base: base
@@ -65,11 +67,57 @@ def test_an_unchanged_mergekit_file_is_merged(workspace: Path) -> None:
     assert one == two
 
 
+def test_a_parameter_that_the_method_does_not_know_is_ignored_with_a_warning(
+    workspace: Path,
+) -> None:
+    Path("mergekit.yaml").write_text(MERGEKIT)
+    call("merge", "mergekit.yaml", "--out", "one")
+    Path("mergekit.yaml").write_text(MERGEKIT + "parameters: {epsilon: 0.1}\n")
+    _, err = call("merge", "mergekit.yaml", "--out", "two")
+    assert "WARNING" in err
+    assert "mergekit.yaml: parameters.epsilon: is ignored, as task_arithmetic has no" in err
+    one, two = (Path(name, "model.safetensors").read_bytes() for name in ("one", "two"))
+    assert one == two
+
+
+def test_chat_template_auto_keeps_that_of_the_tokenizers_source(workspace: Path) -> None:
+    Path("models/base/chat_template.jinja").write_text("of the base")
+    Path("mergekit.yaml").write_text(MERGEKIT + "chat_template: auto\n")
+    _, err = call("merge", "mergekit.yaml", "--out", "one")
+    assert Path("one/chat_template.jinja").read_text() == "of the base"
+    assert "chat_template" not in err
+    Path("models/sort/chat_template.jinja").write_text("of sort")
+    _, err = call("merge", "mergekit.yaml", "--out", "two")
+    assert Path("two/chat_template.jinja").read_text() == "of the base"
+    assert "mergekit.yaml: chat_template: auto keeps that of base, where mergekit" in err
+    assert "other ones: sort\n" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        (f"{MERGEKIT}---\n{MERGEKIT}", "line 7: a second document begins; several in one file "),
+        (
+            MERGEKIT.replace("models/sort", "models/sort+models/lora"),
+            "models[0].model: got 'models/sort+models/lora': a LoRA adapter on a model isn't ",
+        ),
+        (f"{MERGEKIT}chat_template: chatml\n", "chat_template: got 'chatml'; only auto "),
+    ],
+)
+def test_what_a_mergekit_file_may_not_hold_is_one_line(
+    workspace: Path, text: str, start: str
+) -> None:
+    Path("mergekit.yaml").write_text(text)
+    (line,) = mistake("merge", "mergekit.yaml", "--out", "merged")
+    assert line.startswith(f"mergekit.yaml: {start}"), line
+    assert not Path("merged").exists()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
         ("task_arithmetic", "task_aritmetic", "did you mean 'task_arithmetic'?"),
-        ("models/sort", "models/srot", "did you mean 'sort'?"),
+        ("models/sort", "models/srot", "; did you mean 'models/sort'?"),
         ("weights: 0.5", "weights: heavy", "got 'heavy', expected a number"),
         ("base: base\n", "bsae: base\n", "bsae: unknown key; did you mean 'base'?"),
         ("inputs: [sort]", "inputs: [srot]", "did you mean 'sort'?"),
@@ -83,6 +131,42 @@ def test_a_mistake_in_a_recipe_is_one_line_with_the_file(
     found = mistake("merge", "recipe.yaml", "--out", "merged")
     assert any(line in text for text in found), found
     assert all(text.startswith("recipe.yaml: ") for text in found)
+    assert not Path("merged").exists()
+
+
+def test_a_run_file_is_no_recipe(workspace: Path) -> None:
+    assert mistake("merge", "run.yaml", "--out", "merged") == [
+        "run.yaml: is a run file, expected a recipe. Use 'evomerge run' for it."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "start"),
+    [
+        ("task_arithmetic", "ties", "models[0].parameters.density: got 2"),
+        ("models/sort", "models/srot", "the folder models/srot doesn't exist"),
+        ("dtype:", "tokenizer_source: union\ndtype:", "the tokenizer shall be a union"),
+    ],
+)
+def test_a_mistake_in_a_mergekit_file_starts_with_the_file(
+    workspace: Path, old: str, new: str, start: str
+) -> None:
+    tiny_tokenizer(characters="zyxabc").save_pretrained("models/sort")
+    text = MERGEKIT.replace("weight: 0.5", "weight: 0.5, density: 2")
+    Path("mergekit.yaml").write_text(text.replace(old, new, 1))
+    *_, line = mistake("merge", "mergekit.yaml", "--out", "merged")  # a warning may come before
+    assert line.startswith(f"mergekit.yaml: {start}")
+
+
+def test_nan_in_a_source_is_told_with_the_recipes_file(workspace: Path) -> None:
+    file = Path("models/sort/model.safetensors")
+    tensors = load_file(file)
+    tensors["model.norm.weight"][3] = torch.nan
+    save_file(tensors, file, metadata={"format": "pt"})
+    Path("recipe.yaml").write_text(RECIPE)
+    for line in mistake("merge", "recipe.yaml", "--out", "merged"):
+        assert line.startswith("recipe.yaml: ")
+        assert "NaN" in line
     assert not Path("merged").exists()
 
 
@@ -126,6 +210,43 @@ def test_evaluate_takes_lm_eval_tasks(workspace: Path) -> None:
     assert found["split"] == "all"
     assert found["n"] == 24
     assert found["metrics"]["acc"]["n"] == 24
+
+
+def test_evaluate_spreads_a_limit_over_a_group(workspace: Path) -> None:
+    Path("tasks").mkdir()
+    for name, output, target, metric in (
+        ("near", "loglikelihood", "answer", "acc"),
+        ("far", "generate_until", "answer", "exact_match"),
+    ):
+        extra = "generation_kwargs: {until: ['='], max_gen_toks: 2}\n" if name == "far" else ""
+        Path(f"tasks/{name}.yaml").write_text(
+            f"task: {name}\ndataset_path: json\n"
+            f"dataset_kwargs: {{data_files: {{test: {workspace}/sort.jsonl}}}}\n"
+            f"test_split: test\noutput_type: {output}\n{extra}"
+            f"doc_to_text: '{{{{prompt}}}}'\ndoc_to_target: '{{{{{target}}}}}'\n"
+            f"metric_list:\n  - {{metric: {metric}, aggregation: mean, higher_is_better: true}}\n"
+        )
+    Path("tasks/both.yaml").write_text(
+        "group: both\ntask: [near, far]\naggregate_metric_list: []\n"
+    )
+    arguments = ["evaluate", "models/sort", "--tasks", "both", "--include-path", "tasks"]
+    found = call_json(*arguments, "--limit", 5)["results"]["both"]["metrics"]
+    assert {name: item["n"] for name, item in found.items()} == {"acc": 3, "exact_match": 2}
+    found = call_json(*arguments, "--limit", 1)["results"]["both"]["metrics"]
+    assert found["acc"]["n"] == 1
+    assert found["exact_match"]["value"] is None
+    out, _ = call(*arguments, "--limit", 1)
+    assert "exact_match" in out
+
+
+def test_evaluate_names_a_tensor_that_holds_nan(workspace: Path) -> None:
+    file = Path("models/sort/model.safetensors")
+    tensors = load_file(file)
+    name = "model.layers.0.mlp.up_proj.weight"
+    tensors[name].view(-1)[0] = float("nan")
+    save_file(tensors, file, metadata={"format": "pt"})
+    (line,) = mistake("evaluate", "models/sort", "--config", "run.yaml")
+    assert f"models/sort: tensor {name!r} holds NaN or infinity" in line
 
 
 @pytest.mark.parametrize(

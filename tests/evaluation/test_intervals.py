@@ -123,3 +123,31 @@ def test_weights_that_do_not_fit_are_refused(weights: list[float]) -> None:
 def test_unknown_aggregate_is_refused() -> None:
     with pytest.raises(EvaluationError, match="'median'; expected mean, min or max"):
         combine("median", [Estimate(0.5, 0.4, 0.7, 10)])
+
+
+def test_a_stratified_bootstrap_draws_within_strata() -> None:
+    values = np.array([[0.0, 5.0], [0.0, 7.0], [1.0, 2.0], [1.0, 3.0], [1.0, 4.0]])
+    strata = values[:, 0].astype(np.intp)
+    seen: list[list[float]] = []
+
+    def first(chosen: np.ndarray) -> float:
+        seen.append(sorted(chosen[:, 0].tolist()))
+        return float(chosen[chosen[:, 0] == 0, 1].mean())
+
+    assert bootstrap(values, first, strata=strata, samples=200) == (5.0, 7.0)
+    assert all(labels == [0, 0, 1, 1, 1] for labels in seen)
+
+
+def test_one_stratum_draws_as_none() -> None:
+    values = column([0.1, 0.5, 0.7, 0.2])
+    strata = np.zeros(4, dtype=np.intp)
+    assert bootstrap(values, mean, strata=strata) == bootstrap(values, mean)
+
+
+def test_a_resample_that_an_aggregate_cannot_take_is_left_out() -> None:
+    def ratio(chosen: np.ndarray) -> float:
+        return 1.0 / sum(chosen[:, 0].tolist())
+
+    found = estimate(column([0.0, 1.0, 1.0]), ratio)
+    assert found.value == 0.5
+    assert (found.low, found.high) == pytest.approx((1 / 3, 1.0))

@@ -50,3 +50,26 @@ def test_the_interval_covers_the_true_difference_about_as_often_as_it_says() -> 
         )
         covered += found.low <= 0.2 <= found.high
     assert covered >= 34
+
+
+class Members:
+    """Two members, of which only the second, a single example, has the metric."""
+
+    def strata(self, values: np.ndarray) -> np.ndarray:
+        return values[:, 0].astype(np.intp)
+
+    def scored(self, metric: str, values: np.ndarray) -> np.ndarray:
+        return values[:, 0] == 1
+
+    def aggregate(self, metric: str, values: np.ndarray) -> float:
+        chosen = [row[1] for row in values.tolist() if row[0] == 1]
+        return sum(chosen) / len(chosen)
+
+
+def test_every_draw_of_a_group_holds_all_its_members() -> None:
+    only = Objective("only", (("group", "hit"),), "mean", "maximize")
+    one, other = (
+        {("group", "hit"): np.array([[0.0, 0.0]] * 9 + [[1.0, hit]])} for hit in (1.0, 0.25)
+    )
+    found = paired_difference(only, {"group": Members()}, one, other, samples=50)  # type: ignore[dict-item]
+    assert (found.value, found.low, found.high) == (0.75, 0.75, 0.75)

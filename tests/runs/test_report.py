@@ -7,9 +7,11 @@ from evomerge.config.load import parse_config
 from evomerge.errors import LedgerError
 from evomerge.evaluation.language_model import LanguageModel
 from evomerge.runs.ledger.records import RunRecords
+from evomerge.runs.ledger.rows import CandidateRow
 from evomerge.runs.report import Report, make_report
 from evomerge.runs.results import RunResults
 from evomerge.runs.start import new_run, prepare_stored, stored_run
+from evomerge.runs.state import SearchState
 
 RUN = Path("runs/tiny")
 
@@ -23,6 +25,10 @@ def run_it(raw: dict[str, Any]) -> None:
 def records() -> RunRecords:
     results = RunResults.open(RUN)
     return results.records
+
+
+def _candidates() -> dict[str, CandidateRow]:
+    return {row.candidate_id: row for row in records().candidates()}
 
 
 def test_the_report_scores_all_on_the_test_split_and_says_that_it_opened_it(
@@ -41,7 +47,8 @@ def test_the_report_scores_all_on_the_test_split_and_says_that_it_opened_it(
         assert item.tasks["copy"] == stored[item.candidate]["copy", "bits_per_byte"]
         assert item.objectives["loss"].n == 16
         assert item.objectives["loss"].low <= item.objectives["loss"].value
-    best, others = report.contestants[-1], report.contestants[:-1]
+    best = report.contestants[-1]
+    others = [item for item in report.contestants[:-1] if item.candidate not in report.same]
     rival = min(others, key=lambda item: item.objectives["loss"].value)
     (difference,) = report.differences
     assert difference.other == rival.candidate
@@ -57,6 +64,28 @@ def test_the_report_scores_all_on_the_test_split_and_says_that_it_opened_it(
         vars(item) for item in report.contestants
     ]
     assert len(Report.to_dict(second)["models"]) == 5
+
+
+def test_the_best_found_is_not_compared_with_itself(
+    workspace: Path, raw_config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_it(raw_config)
+    (base,) = [n for n, c in _candidates().items() if c.origin == "warm:base"]
+    load = SearchState.load.__func__  # type: ignore[attr-defined]
+
+    def with_base_as_best(*arguments: Any, **more: Any) -> SearchState:
+        state: SearchState = load(SearchState, *arguments, **more)
+        state.final = {**(state.final or {}), "best": base}
+        return state
+
+    monkeypatch.setattr(SearchState, "load", with_base_as_best)
+    report = make_report(RUN)
+    assert list(report.same) == report.to_dict()["same"] == ["ref-base"]
+    (difference,) = report.differences
+    assert difference.candidate == base
+    others = report.contestants[1:-1]
+    rival = min(others, key=lambda item: item.objectives["loss"].value)
+    assert difference.other == rival.candidate != "ref-base"
 
 
 def test_a_source_scores_as_its_own_folder_does(

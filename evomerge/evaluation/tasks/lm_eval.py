@@ -153,13 +153,16 @@ class LmEvalEvaluator(SplitTask):
         return records
 
     def aggregate(self, metric: str, values: NDArray[np.float64]) -> float:
-        """Return the task's own aggregate, or the group's of its tasks' own aggregates."""
+        """Return the task's own aggregate, or the group's of its tasks' own aggregates.
+
+        NaN where no row is of a task that has the metric.
+        """
         from evomerge.evaluation.lm_eval_metrics import aggregate_group
 
         if len(self._tasks) == 1:
             return self.aggregate_tasks(metric, values)[self._task_names[0]]
         parts = self.aggregate_tasks(metric, values)
-        counts = np.bincount(values[:, 0].astype(int), minlength=len(self._tasks))
+        counts = np.bincount(self.strata(values), minlength=len(self._tasks))
         sizes = dict(zip(self._task_names, counts.tolist(), strict=True))
         return aggregate_group(self._group, ",".join(self._keys[metric]), parts, sizes)
 
@@ -183,6 +186,16 @@ class LmEvalEvaluator(SplitTask):
             self._task_names[task]: aggregate_items(self._tasks[task], key[0], found)
             for task, found in sorted(items.items())
         }
+
+    def strata(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return the number of each row's task, shape ``(n,)``."""
+        if len(self._tasks) == 1:
+            return np.zeros(len(values), dtype=np.intp)
+        return values[:, 0].astype(np.intp)
+
+    def scored(self, metric: str, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which rows are of a task that has ``metric``, shape ``(n,)``."""
+        return np.isin(self.strata(values), list(self._shapes[self._keys[metric]]))
 
     def _encode(
         self, key: tuple[str, str], task: int, metrics: Mapping[tuple[str, str], Any]

@@ -401,3 +401,69 @@ def test_hopeless_perplexity_is_infinite_rather_than_an_error() -> None:
 
     assert aggregate_items(Task(), "perplexity", [-1.0, -1.0]) == pytest.approx(math.e)
     assert aggregate_items(Task(), "perplexity", [-5000.0]) == math.inf
+
+
+def write_mixed_group(folder: Path, sizes: tuple[int, ...]) -> None:
+    """Write a group of choice tasks and one task of exact matches, without rules of its own."""
+    for index, n in enumerate(sizes[:-1]):
+        write_choice_task(folder, f"choice{index}", n=n, seed=index)
+    write_task(
+        folder,
+        "writing",
+        [{"q": f"{index} {WORDS[index % 7]}", "a": "b"} for index in range(sizes[-1])],
+        output_type="generate_until",
+        doc_to_text="{{q}}",
+        doc_to_target="{{a}}",
+        generation_kwargs={"until": ["\n"], "max_gen_toks": 2, "do_sample": False},
+        metric_list=[{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
+    )
+    members = [*(f"choice{index}" for index in range(len(sizes) - 1)), "writing"]
+    group = {"group": "mixed", "task": members, "aggregate_metric_list": []}
+    (folder / "mixed.yaml").write_text(yaml.safe_dump(group))
+
+
+def test_a_group_of_different_metrics_has_intervals(language_model: Any, folder: Path) -> None:
+    write_mixed_group(folder, (12, 2))
+    made = make(folder, task="mixed")
+    assert {metric.name for metric in made.metrics} == {"acc", "acc_norm", "exact_match"}
+    requests = made.prepare(language_model, "all")
+    records = dict(enumerate(made.score(language_model, requests, range(14))))
+    for metric, n in (("acc", 12), ("acc_norm", 12), ("exact_match", 2)):
+        values = values_of(records, metric)
+        found = estimate_task(made, metric, values)
+        assert found.n == n
+        own = [row[1] for row in values.tolist() if (row[0] == 1) == (metric == "exact_match")]
+        assert found.value == pytest.approx(sum(own) / n)
+        assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_a_metric_that_no_scored_example_has_is_missing(language_model: Any, folder: Path) -> None:
+    write_mixed_group(folder, (12, 2))
+    made = make(folder, task="mixed")
+    values = np.array([[0.0, 1.0], [0.0, 0.0]])
+    assert math.isnan(made.aggregate("exact_match", values))
+    assert estimate_task(made, "exact_match", values).n == 0
+
+
+def test_one_example_a_member_is_enough(language_model: Any, folder: Path) -> None:
+    write_mixed_group(folder, (1, 1, 1, 1))
+    made = make(folder, task="mixed")
+    for split in (*SPLITS, "all"):
+        n = made.n_examples(split)
+        scored = made.score(language_model, made.prepare(language_model, split), range(n))
+        records = dict(enumerate(scored))
+        for metric in made.metrics:
+            found = estimate_task(made, metric.name, values_of(records, metric.name))
+            assert found.n == 0 or found.low <= found.value <= found.high
+
+
+def test_the_whole_of_a_group_starts_with_every_member(language_model: Any, folder: Path) -> None:
+    write_mixed_group(folder, (5, 4, 2))
+    requests = make(folder, task="mixed").prepare(language_model, "all")
+    assert list(requests.tasks) == [0, 1, 2, 0, 1, 2, 0, 1, 0, 1, 0]
+
+
+def test_a_group_without_values_has_no_number() -> None:
+    from evomerge.evaluation.lm_eval_metrics import aggregate_group
+
+    assert math.isnan(aggregate_group(None, "acc,none", {}, {}))
