@@ -44,7 +44,7 @@ class Front:
     final: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{"front": [{"candidate", "recipe_hash", "objectives": …}], …}``."""
+        """Return ``{"front": [{"candidate", "recipe_hash", "objectives": {…}}, …]}`` alone."""
         return {
             "front": [
                 {
@@ -53,9 +53,7 @@ class Front:
                     "objectives": {name: vars(e) for name, e in entry.objectives.items()},
                 }
                 for entry in self.entries
-            ],
-            "split": self.split,
-            "final": self.final,
+            ]
         }
 
 

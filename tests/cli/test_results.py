@@ -43,15 +43,15 @@ def test_status_of_an_unfinished_run_says_how_to_go_on(tmp_path: Path) -> None:
 
 def test_front_has_the_shape_that_scripts_rely_on(finished_run: Path) -> None:
     found = call_json("front", finished_run)
+    assert set(found) == {"front"}
     (entry,) = found["front"]
     assert set(entry) == {"candidate", "recipe_hash", "objectives"}
     assert len(entry["recipe_hash"]) == 64
     estimate = entry["objectives"]["mean"]
     assert set(estimate) == {"value", "low", "high", "n"}
     assert estimate["low"] <= estimate["value"] <= estimate["high"]
-    assert found["split"] == "validation"
-    assert found["final"] is True
     out, _ = call("front", finished_run)
+    assert "Front (validation split, final; 95 % intervals)" in out
     assert f"{estimate['value']:.4f} [{estimate['low']:.4f}, {estimate['high']:.4f}]" in out
 
 

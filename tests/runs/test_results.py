@@ -23,7 +23,7 @@ def test_a_run_without_results_has_an_empty_front(tmp_path: Path) -> None:
     fake = FakeRun(tmp_path)
     fake.start()
     results = RunResults.open(folder_of(fake))
-    assert results.front().to_dict() == {"front": [], "split": "search", "final": False}
+    assert results.front().to_dict() == {"front": []}
     assert results.status().state == "interrupted"
     with pytest.raises(LedgerError, match="has no scored candidate yet"):
         results.best()
@@ -55,7 +55,9 @@ def test_the_front_is_by_search_scores_until_the_run_is_final(tmp_path: Path) ->
     assert value.value == finished.objectives["mean"]
     assert value.low <= value.value <= value.high
     assert value.n == 32
-    plain = front.to_dict()["front"][0]
+    document = front.to_dict()
+    assert set(document) == {"front"}
+    plain = document["front"][0]
     assert set(plain) == {"candidate", "recipe_hash", "objectives"}
     assert set(plain["objectives"]["mean"]) == {"value", "low", "high", "n"}
     status = results.status()
