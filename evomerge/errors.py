@@ -103,9 +103,14 @@ class RunFailedError(EvomergeError):
     exit_code = 1
 
 
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the one of ``known`` that an unknown ``name`` may have been meant as, or None."""
+    return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)), None)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``did you mean 'x'? Known: a, b, x.`` for an unknown ``name``."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    close = closest(name, names)
+    hint = "" if close is None else f"did you mean {close!r}? "
     return f"{hint}Known: {', '.join(names) or 'none'}."

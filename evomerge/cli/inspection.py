@@ -35,12 +35,12 @@ def doctor(
 
     Exits with 2 where something keeps the run from starting.
     """
-    from evomerge.config import load_config
     from evomerge.errors import ProblemsError
+    from evomerge.runs.check import load_checked
     from evomerge.runs.doctor import diagnose
 
     load_plugins(plugin)
-    loaded = None if config is None else load_config(config, overrides or ())
+    loaded = None if config is None else load_checked(config, overrides or ())
     found = diagnose(loaded, where=str(config))
     if json:
         print_json(found)

@@ -42,10 +42,10 @@ def run(
     The run's folder is runs/NAME. Ctrl-C once stops it cleanly, twice at once; 'evomerge resume'
     goes on with it either way.
     """
-    from evomerge.config import load_config
+    from evomerge.runs.check import load_checked
     from evomerge.runs.start import new_run
 
-    loaded = load_config(config, overrides or ())
+    loaded = load_checked(config, overrides or (), plugins=plugin or ())
     with new_run(
         loaded, where=str(config), out=out, reuse=not no_reuse, plugins=plugin or ()
     ) as opened:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from evomerge.errors import EvomergeError, ModelError, Problem, ProblemsError, nearest
+from evomerge.errors import EvomergeError, ModelError, Problem, ProblemsError, closest
 from evomerge.models.cache import keep, recall
 from evomerge.models.checkpoint import INDEX, SINGLE, shard_names, weight_files
 from evomerge.models.tokenizers import TOKENIZER_FILES
@@ -123,12 +123,15 @@ def _is_local(path: str) -> bool:
 
 
 def _no_folder(folder: Path) -> str:
-    message = f"the folder {folder} doesn't exist (working folder {Path.cwd()}). "
+    message = f"the folder {folder} doesn't exist (working folder {Path.cwd()})"
     try:
         beside = [p.name for p in folder.parent.iterdir() if p.is_dir() and p.name[:1] != "."]
     except OSError:
         beside = []
-    return message + (nearest(folder.name, beside) if beside else "Check sources.NAME.path.")
+    close = closest(folder.name, beside)
+    if close is None:
+        return f"{message}. Check the path."
+    return f"{message}; did you mean {str(folder.with_name(close))!r}?"
 
 
 def _offline_by_environment() -> bool:

@@ -24,6 +24,7 @@ LocateSource = Callable[[str, str, str | None], Source]
 """(name, path, revision) → the source with its hash, or an EvomergeError."""
 
 HEAD_KEYS = ("sources", "base", "parameters", "dtype", "tokenizer", "seed", "dataflow")
+RUN_FILE_KEYS = ("recipe", "evaluators", "objectives", "search")
 SOURCE_KEYS = ("path", "revision", "sha256", "tokenizer_sha256", "trust_remote_code")
 
 
@@ -65,6 +66,8 @@ def load_recipe(
     if not isinstance(raw, Mapping):
         problem = Problem("", f"got {type(raw).__name__}, expected a recipe: sources, parameters.")
         raise ProblemsError(where, [problem])
+    if message := _other_kind(raw):
+        raise ProblemsError(where, [Problem("", message)])
     problems = _check_keys(raw)
     sources = _sources(raw.get("sources"), locate_source, problems)
     stages = raw.get("parameters", [])
@@ -89,6 +92,23 @@ def load_recipe(
     if problems:
         raise ProblemsError(where, problems)
     return recipe
+
+
+def is_mergekit(raw: Any) -> bool:
+    """Tell whether plain data looks like a mergekit file."""
+    return isinstance(raw, Mapping) and "merge_method" in raw
+
+
+def _other_kind(raw: Mapping[str, Any]) -> str | None:
+    """Return what to do with a file that was never meant as a recipe, or None."""
+    if is_mergekit(raw):
+        return (
+            "is a mergekit file, expected an evomerge recipe. Mergekit files are for "
+            "'evomerge merge', whose result holds the recipe to give here: recipe.yaml."
+        )
+    if not raw.keys().isdisjoint(RUN_FILE_KEYS):
+        return "is a run file, expected a recipe. Use 'evomerge run' for it."
+    return None
 
 
 def _check_keys(raw: Mapping[str, Any]) -> list[Problem]:

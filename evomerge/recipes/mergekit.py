@@ -15,7 +15,7 @@ from typing import Any
 from evomerge.errors import Problem, ProblemsError, nearest
 from evomerge.recipes.build import RecipeSpec, build_recipe
 from evomerge.recipes.declarations import Declaration
-from evomerge.recipes.files import LocateSource
+from evomerge.recipes.files import LocateSource, is_mergekit
 from evomerge.recipes.mergekit_export import (
     OUTSIDE_LAYERS,
     SHARED_METHODS,
@@ -28,6 +28,7 @@ from evomerge.recipes.mergekit_slices import (
     Model,
     Slice,
     SliceReader,
+    setting_keys,
 )
 from evomerge.recipes.recipe import DTYPES, Recipe, Source
 
@@ -49,6 +50,7 @@ UNSUPPORTED = {
     "chat_template": "copy the template into the result's tokenizer afterwards and remove this key",
     "modules": "use models: or slices:",
 }
+STAGES = "mergekit stages"
 NORMALIZE = {"linear": True, "ties": True, "dare_ties": False}
 RESCALE = {"dare_linear": True, "dare_ties": True}
 
@@ -74,11 +76,6 @@ class _Range:
     start: int
     stop: int
     n_layers: int
-
-
-def is_mergekit(raw: Any) -> bool:
-    """Tell whether plain data looks like a mergekit file."""
-    return isinstance(raw, Mapping) and "merge_method" in raw
 
 
 def import_mergekit(
@@ -114,6 +111,8 @@ class _Importer:
     where: str
     problems: list[Problem] = field(default_factory=list)
     models: dict[Model, Source] = field(default_factory=dict)
+    origins: list[dict[str, str]] = field(default_factory=list)
+    """For each stage: key of an option → key of the file's setting that it came from."""
 
     def problem(self, key: str, message: str) -> None:
         self.problems.append(Problem(key, message))
@@ -154,10 +153,24 @@ class _Importer:
             tokenizer=tokenizer,
             dataflow=dataflow,
             where=self.where,
-            key="mergekit stages",
+            key=STAGES,
         )
         self.stop()
-        return Imported(build_recipe(spec, self.declarations), union)
+        try:
+            return Imported(build_recipe(spec, self.declarations), union)
+        except ProblemsError as error:
+            self.problems += [Problem(self.origin(p.key), p.message) for p in error.problems]
+            self.stop()
+            raise
+
+    def origin(self, key: str) -> str:
+        """Return the file's key of what has ``key`` among the stages that it became."""
+        for index, origins in enumerate(self.origins):
+            for option, written in origins.items():
+                start = f"{STAGES}[{index}].options.{option}"
+                if key == start or key.startswith((f"{start}.", f"{start}[")):
+                    return written
+        return key
 
     def name_sources(self, slices: Sequence[Slice], base: Model | None) -> dict[Model, str]:
         """Locate all sources and return their names: the last part of the path, made unique."""
@@ -282,6 +295,8 @@ class _Importer:
         if method in BASE_METHODS:
             assert piece.base is not None
             stage["base"] = names[piece.base]
+        shared = self.raw.get("parameters") or {}
+        self.origins.append(setting_keys(piece, inputs, shared))
         return stage | {"options": self.options(piece, method, inputs, span)}
 
     def options(

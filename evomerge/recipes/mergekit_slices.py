@@ -1,6 +1,6 @@
 """The models, slices and settings of a mergekit file, read and checked but not yet interpreted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,10 @@ PARAMETERS = {
     "gamma": "not used",
     "epsilon": "not used",
 }
+PER_MODEL = {"weights": "weight", "densities": "density"}
+"""Option of a stage, one value a model → setting that it comes from."""
+PER_STAGE = {"scale": ("lambda", "scale"), "t": ("t",)}
+"""Option of a stage → settings, of which each method knows one."""
 BASE_METHODS = ("task_arithmetic", "ties", "dare_linear", "dare_ties")
 
 
@@ -221,6 +225,30 @@ class SliceReader:
                 f"got {raw!r}, expected a number, a list of numbers over depth, or "
                 "[{filter, value}, …].",
             )
+
+
+def setting_keys(
+    piece: Slice, inputs: Sequence[Input], shared: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return option of the stage → key of the setting that it comes from, as the file has it.
+
+    Args:
+        piece: The slice that became the stage.
+        inputs: The stage's inputs, in its order.
+        shared: The file's own ``parameters``.
+    """
+    outer = [(f"{piece.key}.parameters", piece.settings), ("parameters", shared)]
+    keys = {}
+    for index, item in enumerate(inputs):
+        scopes = [(f"{item.key}.parameters", item.settings), *outer]
+        for option, name in PER_MODEL.items():
+            if found := [key for key, settings in scopes if name in settings]:
+                keys[f"{option}[{index}]"] = f"{found[0]}.{name}"
+    for option, names in PER_STAGE.items():
+        for name in names:
+            if found := [key for key, settings in outer if name in settings]:
+                keys.setdefault(option, f"{found[0]}.{name}")
+    return keys
 
 
 def _is_range(span: list[int]) -> bool:

@@ -77,7 +77,7 @@ def build_objectives(
             if any(entry == other or entry.startswith(f"{other}.") for other in broken):
                 continue
             try:
-                terms.append(parse_term(entry, evaluators))
+                terms.append(parse_term(entry, evaluators, config.evaluators))
             except EvomergeError as error:
                 problems.append(Problem(f"objectives.{name}.from[{index}]", str(error)))
         if warning := check_direction(item.direction, terms, evaluators):

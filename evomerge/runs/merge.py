@@ -1,13 +1,14 @@
 """One merge from a recipe or mergekit file to a checkpoint: what ``evomerge merge`` does."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import evomerge
 from evomerge.config import dump_yaml, read_yaml
-from evomerge.errors import MergeError
+from evomerge.errors import EvomergeError, MergeError, ModelError
 from evomerge.merging.engine import Merger
 from evomerge.merging.registry import METHODS
 from evomerge.merging.stream import merge_to_disk
@@ -59,22 +60,24 @@ def merge_file(file: Path, out: Path, *, max_shard_bytes: int = MAX_SHARD_BYTES)
             other, or ``out`` exists or can't be written; then nothing is left there.
     """
     opened = _Sources()
-    recipe = _read(file, opened)
-    sources = {source.name: source for source in recipe.sources}
-    checkpoints = {name: opened.checkpoint(s.path, s.revision) for name, s in sources.items()}
+    with _naming(file, MergeError, ModelError):
+        recipe = _read(file, opened)
+        sources = {source.name: source for source in recipe.sources}
+        checkpoints = {name: opened.checkpoint(s.path, s.revision) for name, s in sources.items()}
     merger = Merger(checkpoints, sources)
-    specs = merger.specs(recipe)
     licences = {name: licence_of(checkpoints[name].folder) for name in sources}
-    merge_to_disk(
-        recipe,
-        merger,
-        out,
-        extra_files={
-            "README.md": _card(recipe, licences),
-            RECIPE_FILE: dump_yaml(recipe.to_dict()),
-        },
-        max_shard_bytes=max_shard_bytes,
-    )
+    with _naming(file, MergeError):  # a ModelError is about the new folder here
+        specs = merger.specs(recipe)
+        merge_to_disk(
+            recipe,
+            merger,
+            out,
+            extra_files={
+                "README.md": _card(recipe, licences),
+                RECIPE_FILE: dump_yaml(recipe.to_dict()),
+            },
+            max_shard_bytes=max_shard_bytes,
+        )
     return Merged(
         out=out,
         recipe_hash=recipe.hash(),
@@ -83,6 +86,16 @@ def merge_file(file: Path, out: Path, *, max_shard_bytes: int = MAX_SHARD_BYTES)
         n_bytes=sum(spec.n_bytes for spec in specs),
         licences=tuple(conflicts(licences)),
     )
+
+
+@contextlib.contextmanager
+def _naming(file: Path, *kinds: type[EvomergeError]) -> Iterator[None]:
+    """Begin each line of an error of ``kinds`` with the file that the user gave."""
+    try:
+        yield
+    except kinds as error:
+        lines = [line.removeprefix(f"{file}: ") for line in str(error).splitlines() if line]
+        raise type(error)("\n".join(f"{file}: {line}" for line in lines)) from error
 
 
 @dataclass

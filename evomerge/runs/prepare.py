@@ -279,7 +279,8 @@ def _find_starts(
             recipe = load_recipe(Path(path), METHODS.declarations(), locate_source=locate_source)
             genome = space.genome_of(recipe)
         except EvomergeError as error:
-            problems.append(Problem(f"search.recipes[{index}]", f"{path}: {error}"))
+            lines = [line.removeprefix(f"{path}: ") for line in str(error).splitlines() if line]
+            problems += [Problem(f"search.recipes[{index}]", f"{path}: {line}") for line in lines]
             continue
         if genome not in seen:
             seen.append(genome)

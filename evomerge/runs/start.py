@@ -64,13 +64,20 @@ def new_run(
         plugins: Plug-in files to load.
 
     Raises:
-        ConfigError: All mistakes in the run file.
+        ConfigError: All mistakes in the run file, and with them that the folder is taken.
         LedgerError: The folder is taken or can't be written, or the ledger can't be used.
     """
     path = RUNS / config.name if out is None else out
-    if message := check_free(path):
-        raise LedgerError(message)
-    prepared = prepare(config, where=where, plugins=plugins)
+    taken = check_free(path)
+    try:
+        prepared = prepare(config, where=where, plugins=plugins)
+    except ConfigError as error:
+        if taken is None:
+            raise
+        also = Problem("name" if out is None else "--out", taken)
+        raise ConfigError(where, [*error.problems, also]) from None
+    if taken is not None:
+        raise LedgerError(taken)
     make_folder(path)
     with driver_lock(path):
         make_folder(path)  # another driver may have come and gone meanwhile

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,6 @@ def test_a_run_ends_with_its_front_and_is_extended_by_resume(workspace: Path) ->
     assert "validation split, final" in out
     assert "toy: 4 genes, searcher random, folder runs/toy" in err
     assert "generation=0 evaluated=5/8 failed=0 best mean=" in err
-    assert re.search(r"\nevaluated=8/8 failed=0 best mean=[^\n]+\nscoring 2 finalists on", err)
     assert "evomerge export runs/toy best --out DIR" in err
     assert "generation=0 evaluated=5" in Path("runs/toy/log.txt").read_text()
     stored = yaml.safe_load(Path("runs/toy/config.yaml").read_text())
@@ -40,7 +38,6 @@ def test_a_run_ends_with_its_front_and_is_extended_by_resume(workspace: Path) ->
 
 def test_json_of_a_run_is_one_document_with_the_front(workspace: Path) -> None:
     found = call_json("run", "run.yaml", "--out", "elsewhere", "--set", "search.budget=3")
-    assert set(found) == {"run", "status", "front"}
     assert found["run"] == "elsewhere"
     assert found["status"]["progress"]["evaluated"] == 3
     (entry,) = found["front"]
@@ -94,6 +91,15 @@ def test_two_mistakes_are_reported_together(workspace: Path) -> None:
     assert len(found) == 2
     assert "recipe.parameters[0].method" in "".join(found)
     assert "evaluators.sort.type" in "".join(found)
+
+
+@pytest.mark.parametrize("command", ["run", "doctor"])
+def test_an_unknown_key_does_not_hide_an_unknown_name(workspace: Path, command: str) -> None:
+    edit("finalists: 2", "finalist: 2")
+    edit("base: base\n", "base: bsae\n")
+    shape, name = mistake(command, "run.yaml")
+    assert shape.startswith("run.yaml: search.finalist: unknown key; did you mean 'finalists'?")
+    assert name.startswith("run.yaml: base: no source is called 'bsae'; did you mean 'base'?")
 
 
 def test_density_2_is_refused_with_its_range(workspace: Path) -> None:

@@ -191,9 +191,12 @@ def test_a_missing_folder_is_not_sought_on_the_hub(hub: StandIn, tmp_path: Path,
 
 
 def test_a_misspelt_folder_gets_the_nearest_name(hub: StandIn, tmp_path: Path) -> None:
-    (tmp_path / "demo" / "reverse").mkdir(parents=True)
-    with pytest.raises(ModelError, match="did you mean 'reverse'"):
+    for name in ("reverse", "elsewhere"):
+        (tmp_path / "demo" / name).mkdir(parents=True)
+    with pytest.raises(ModelError, match=r"; did you mean '\S*demo/reverse'\?$"):
         locate("demo/revers")
+    with pytest.raises(ModelError, match=r"\)\. Check the path\.$"):
+        locate("demo/qqq")
 
 
 def test_prefetch_gets_everything_and_tells_all_problems(

@@ -202,3 +202,30 @@ def test_the_users_own_recipe_joins_generation_0(
     label, genome = found.starts[-1]
     assert label == "recipe:mine"
     assert list(genome.values()) == [0.25, 0.25, 0.75, 0.75]
+
+
+def test_an_objective_is_compared_with_all_evaluators_even_faulty_ones(
+    workspace: Path, raw_config: dict[str, Any]
+) -> None:
+    for item in raw_config["evaluators"].values():
+        item["type"] = "perplexiti"
+    raw_config["objectives"]["loss"]["from"] = ["copy", "nxt"]
+    message = problems(raw_config)["objectives.loss.from[1]"]
+    assert message == "no evaluator is called 'nxt'; did you mean 'next'? Known: copy, next."
+
+
+def test_each_mistake_in_a_recipe_names_its_file_once(
+    workspace: Path, raw_config: dict[str, Any]
+) -> None:
+    (workspace / "mk.yml").write_text("merge_method: ties\nmodels: []\n")
+    (workspace / "odd.yml").write_text("sources: {base: ./gone}\nparametres: []\n")
+    raw_config["search"]["recipes"] = ["mk.yml", "odd.yml"]
+    with pytest.raises(ConfigError) as caught:
+        prepared(raw_config)
+    first, *others = caught.value.problems
+    assert first.message.startswith("mk.yml: is a mergekit file")
+    assert "'evomerge merge'" in first.message
+    assert len(others) > 1
+    assert all(p.key == "search.recipes[1]" for p in others)
+    assert all(p.message.startswith("odd.yml: ") for p in others)
+    assert all(p.message.count("odd.yml") == 1 for p in others)

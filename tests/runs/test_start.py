@@ -88,13 +88,16 @@ def test_scores_are_reused_across_runs_of_one_ledger(
     ]
 
 
-def test_an_existing_name_is_refused_before_anything_is_read(
+def test_an_existing_name_is_refused_together_with_all_mistakes(
     workspace: Path, raw_config: dict[str, Any]
 ) -> None:
     run_it(raw_config)
-    raw_config["sources"]["left"]["path"] = "gone"
     with pytest.raises(LedgerError, match="holds a run already"):
         run_it(raw_config)
+    raw_config["sources"]["left"]["path"] = "./gone"
+    with pytest.raises(ConfigError, match="holds a run already") as caught:
+        run_it(raw_config)
+    assert [problem.key for problem in caught.value.problems] == ["sources.left.path", "name"]
 
 
 def test_a_second_driver_is_refused(workspace: Path, raw_config: dict[str, Any]) -> None:
