@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def test_a_run_ends_with_its_front_and_is_extended_by_resume(workspace: Path) ->
     assert "validation split, final" in out
     assert "toy: 4 genes, searcher random, folder runs/toy" in err
     assert "generation=0 evaluated=5/8 failed=0 best mean=" in err
+    assert re.search(r"\nevaluated=8/8 failed=0 best mean=[^\n]+\nscoring 2 finalists on", err)
     assert "evomerge export runs/toy best --out DIR" in err
     assert "generation=0 evaluated=5" in Path("runs/toy/log.txt").read_text()
     stored = yaml.safe_load(Path("runs/toy/config.yaml").read_text())
@@ -38,6 +40,7 @@ def test_a_run_ends_with_its_front_and_is_extended_by_resume(workspace: Path) ->
 
 def test_json_of_a_run_is_one_document_with_the_front(workspace: Path) -> None:
     found = call_json("run", "run.yaml", "--out", "elsewhere", "--set", "search.budget=3")
+    assert set(found) == {"run", "status", "front"}
     assert found["run"] == "elsewhere"
     assert found["status"]["progress"]["evaluated"] == 3
     (entry,) = found["front"]
