@@ -151,6 +151,12 @@ def _syntax_problem(text: str, error: yaml.MarkedYAMLError) -> Problem:
     reason = error.problem or error.context or "syntax error"
     if mark is None:
         return Problem("", f"is not YAML: {reason}.")
+    if error.context == "expected a single document in the stream":
+        return Problem(
+            f"line {mark.line + 1}",
+            "a second document begins; several in one file (mergekit-multi) aren't supported. Put "
+            "each in a file of its own and merge them one by one.",
+        )
     lines = text.splitlines()
     line = lines[mark.line] if mark.line < len(lines) else ""
     if "stands twice" in reason:

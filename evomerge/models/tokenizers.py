@@ -81,6 +81,15 @@ def tokenizer_differences(a: Path, b: Path) -> list[str]:
     return lines
 
 
+def chat_template(folder: Path) -> str | None:
+    """Return the chat template of the tokenizer in ``folder``, None without one.
+
+    Raises:
+        ModelError: A tokenizer file can't be read.
+    """
+    return _template(folder, _json(folder / "tokenizer_config.json"))
+
+
 def vocabulary_size(folder: Path) -> int | None:
     """Return one more than the largest token id of the tokenizer in ``folder``, None without one.
 

@@ -36,6 +36,7 @@ __all__ = ["CountLayers", "Imported", "export_mergekit", "import_mergekit", "is_
 
 TOP_KEYS = (
     "base_model",
+    "chat_template",
     "dtype",
     "merge_method",
     "models",
@@ -46,10 +47,7 @@ TOP_KEYS = (
     "tokenizer",
     "tokenizer_source",
 )
-UNSUPPORTED = {
-    "chat_template": "copy the template into the result's tokenizer afterwards and remove this key",
-    "modules": "use models: or slices:",
-}
+UNSUPPORTED = {"modules": "use models: or slices:"}
 STAGES = "mergekit stages"
 NORMALIZE = {"linear": True, "ties": True, "dare_ties": False}
 RESCALE = {"dare_linear": True, "dare_ties": True}
@@ -63,10 +61,15 @@ class Imported:
         recipe: The recipe.
         union_tokenizer: The file asks for the union of the sources' vocabularies; the recipe equals
             it only where they are all the same, which the caller checks.
+        auto_template: The file asks for the commonest of the sources' chat templates; the recipe
+            keeps that of the tokenizer's source, and the caller tells where that differs.
+        ignored: Parameters that the method doesn't know; mergekit ignores them too, silently.
     """
 
     recipe: Recipe
     union_tokenizer: bool = False
+    auto_template: bool = False
+    ignored: tuple[Problem, ...] = ()
 
 
 @dataclass
@@ -129,6 +132,7 @@ class _Importer:
                 self.problem(str(key), f"isn't supported here; {UNSUPPORTED[key]}.")
             elif key not in TOP_KEYS:
                 self.problem(str(key), f"unknown key; {nearest(str(key), TOP_KEYS)}")
+        self.check_template()
         method = raw.get("merge_method")
         if method not in SHARED_METHODS:
             known = nearest(str(method), SHARED_METHODS)
@@ -157,11 +161,13 @@ class _Importer:
         )
         self.stop()
         try:
-            return Imported(build_recipe(spec, self.declarations), union)
+            recipe = build_recipe(spec, self.declarations)
         except ProblemsError as error:
             self.problems += [Problem(self.origin(p.key), p.message) for p in error.problems]
             self.stop()
             raise
+        auto = self.raw.get("chat_template") == "auto"
+        return Imported(recipe, union, auto, tuple(reader.ignored))
 
     def origin(self, key: str) -> str:
         """Return the file's key of what has ``key`` among the stages that it became."""
@@ -339,6 +345,18 @@ class _Importer:
         return [w / total for w in weights] if abs(total) >= 1e-8 else list(weights)
 
     # The rest
+
+    def check_template(self) -> None:
+        template = self.raw.get("chat_template")
+        if template in (None, "", "auto"):
+            return
+        text = str(template)
+        self.problem(
+            "chat_template",
+            f"got {text if len(text) <= 40 else text[:40] + '…'!r}; only auto is supported, which "
+            "keeps that of the tokenizer's source. Remove this key and write the template to "
+            "chat_template.jinja in the merged folder.",
+        )
 
     def dtype(self) -> str | None:
         key = "out_dtype" if self.raw.get("out_dtype") else "dtype"

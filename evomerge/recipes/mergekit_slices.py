@@ -9,18 +9,18 @@ from evomerge.errors import Problem, nearest
 CountLayers = Callable[[str, str | None], int]
 """(path, revision) → number of layers of that model."""
 
-PARAMETERS = {
-    "weight": "a weight for each model",
-    "density": "a share of kept values for each model",
-    "t": "a place between two models",
-    "scale": "a factor",
-    "normalize": "true or false",
-    "rescale": "true or false",
-    "lambda": "a factor on the task vectors",
-    "int8_mask": "not used",
-    "gamma": "not used",
-    "epsilon": "not used",
+_TASK_VECTORS = ("weight", "density", "normalize", "rescale", "lambda", "int8_mask")
+KNOWN_TO = {
+    "linear": ("weight", "normalize"),
+    "slerp": ("t",),
+    "task_arithmetic": tuple(name for name in _TASK_VECTORS if name != "density"),
+    "ties": _TASK_VECTORS,
+    "dare_linear": _TASK_VECTORS,
+    "dare_ties": _TASK_VECTORS,
+    "passthrough": ("scale",),
 }
+"""Method → parameters that mergekit's method of that name takes; it ignores all others."""
+
 PER_MODEL = {"weights": "weight", "densities": "density"}
 """Option of a stage, one value a model → setting that it comes from."""
 PER_STAGE = {"scale": ("lambda", "scale"), "t": ("t",)}
@@ -64,6 +64,9 @@ class SliceReader:
         raw: The file's content.
         count_layers: Number of layers of a model.
         problems: Mistakes are added here.
+
+    Attributes:
+        ignored: Parameters that the file's method doesn't know, which change nothing.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class SliceReader:
         self.raw = raw
         self.count_layers = count_layers
         self.problems = problems
+        self.ignored: list[Problem] = []
 
     def problem(self, key: str, message: str) -> None:
         """Note a mistake."""
@@ -87,6 +91,7 @@ class SliceReader:
                     "LoRA adapters and other architectures aren't supported here. "
                     "Merge the adapter into its model first.",
                 )
+                return Model("", None)
             if isinstance(inner, Mapping):
                 return Model(str(inner.get("path")), inner.get("revision"))
             raw = inner
@@ -99,6 +104,7 @@ class SliceReader:
                 f"got {raw!r}: a LoRA adapter on a model isn't supported here. "
                 "Merge the adapter into its model first.",
             )
+            return Model("", None)  # not looked for: that would hide this mistake
         path, _, revision = raw.partition("@")
         return Model(path, revision or None)
 
@@ -193,15 +199,18 @@ class SliceReader:
             self.problem(piece.key, f"got {len(models)} models; passthrough takes one a slice.")
 
     def check_settings(self, raw: Any, key: str) -> None:
-        """Check the form of a ``parameters`` block."""
+        """Check the form of a ``parameters`` block, and note what the method doesn't know."""
         if raw is None:
             return
         if not isinstance(raw, Mapping):
             self.problem(key, f"got {raw!r}, expected a mapping.")
             return
+        method = str(self.raw.get("merge_method"))
+        known = KNOWN_TO.get(method, ())
         for name, setting in raw.items():
-            if name not in PARAMETERS:
-                self.problem(f"{key}.{name}", f"isn't supported; {nearest(str(name), PARAMETERS)}")
+            if name not in known:
+                message = f"is ignored, as {method} has no such parameter; "
+                self.ignored.append(Problem(f"{key}.{name}", message + nearest(str(name), known)))
             else:
                 self.check_setting(setting, f"{key}.{name}")
 

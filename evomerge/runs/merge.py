@@ -1,6 +1,7 @@
 """One merge from a recipe or mergekit file to a checkpoint: what ``evomerge merge`` does."""
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +17,13 @@ from evomerge.models.checkpoint import Checkpoint
 from evomerge.models.hub import locate
 from evomerge.models.licences import conflicts, licence_of
 from evomerge.models.lock import lock_folder
-from evomerge.models.tokenizers import vocabulary_difference
+from evomerge.models.tokenizers import chat_template, vocabulary_difference
 from evomerge.models.writer import MAX_SHARD_BYTES
 from evomerge.recipes.files import load_recipe
 from evomerge.recipes.mergekit import import_mergekit, is_mergekit
 from evomerge.recipes.recipe import Recipe, Source
+
+logger = logging.getLogger(__name__)
 
 RECIPE_FILE = "recipe.yaml"
 
@@ -147,7 +150,29 @@ def _read(file: Path, opened: _Sources) -> Recipe:
     )
     if imported.union_tokenizer:
         _check_one_vocabulary(imported.recipe, opened, file)
+    if imported.auto_template:
+        _compare_templates(imported.recipe, opened, file)
+    for item in imported.ignored:
+        logger.warning("%s: %s: %s", file, item.key, item.message)
     return imported.recipe
+
+
+def _compare_templates(recipe: Recipe, opened: _Sources, file: Path) -> None:
+    """Warn where mergekit could take another chat template than the tokenizer's source has."""
+    found = {
+        source.name: chat_template(opened.checkpoint(source.path, source.revision).folder)
+        for source in recipe.sources
+    }
+    kept = recipe.tokenizer or recipe.base
+    others = [name for name, text in found.items() if text and text != found[kept]]
+    if others:
+        logger.warning(
+            "%s: chat_template: auto keeps that of %s, where mergekit takes the commonest; other "
+            "ones: %s",
+            file,
+            kept,
+            ", ".join(others),
+        )
 
 
 def _check_one_vocabulary(recipe: Recipe, opened: _Sources, file: Path) -> None:

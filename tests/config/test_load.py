@@ -138,6 +138,7 @@ def test_all_mistakes_are_reported_at_once_those_of_set_too() -> None:
         ("- a\n", "", "holds a list, expected a mapping"),
         ("just words", "", "holds 'just words', expected a mapping"),
         ("name: a\nbase: b\nname: c\n", "line 3", "key 'name' stands twice, in lines 1 and 3"),
+        ("name: a\n---\nname: b\n", "line 2", "a second document begins; several in one file"),
         ("recipe:\n\tdtype: float32\n", "line 2, column 1", "a tab stands where YAML wants spaces"),
         ("a: [1,\nb: 2\n", "line 3, column 1", "YAML syntax error"),
         ("a: !!python/object:os.system {}", "line 1, column 4", "Only plain YAML values are read"),

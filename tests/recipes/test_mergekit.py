@@ -252,7 +252,8 @@ def change(name: str, **keys: Any) -> dict[str, Any]:
     [
         (change("linear", merge_method="lineer"), r"merge_method: .*did you mean 'linear'"),
         (change("linear", merge_method="della"), r"merge_method: 'della' isn't supported"),
-        (change("linear", chat_template="auto"), r"chat_template: isn't supported here; copy"),
+        (change("linear", chat_template="chatml"), r"chat_template: got 'chatml'; only auto .*Rem"),
+        (change("linear", chat_template="{{ x }}" * 50), r"chat_template: got '.{41}'; only auto"),
         (change("linear", modules={}), r"modules: isn't supported here; use models"),
         (change("linear", dtyp="float16"), r"dtyp: unknown key; did you mean 'dtype'"),
         (change("linear", dtype="fp16"), r"dtype: got 'fp16'"),
@@ -260,11 +261,12 @@ def change(name: str, **keys: Any) -> dict[str, Any]:
         (change("linear", slices=[{}]), r"models: got models and slices; expected one"),
         (change("linear", models=[{"model": "a+lora"}]), r"models\[0\].model: .*LoRA"),
         (change("linear", models=[{"model": "a", "weight": 1}]), r"models\[0\]: got .*expected"),
-        (change("linear", models=[{"model": "a"}]), r"models\[0\].parameters.weight: missing"),
         (
-            change("linear", parameters={"wieght": 1}),
-            r"parameters.wieght: isn't supported; did you mean 'weight'",
+            change("linear", models=[{"model": {"model": {"path": "a"}, "lora": "b"}}]),
+            r"models\[0\].model: LoRA adapters .* Merge the adapter",
         ),
+        (change("ties", base_model="a+b"), r"base_model: got 'a\+b': a LoRA adapter"),
+        (change("linear", models=[{"model": "a"}]), r"models\[0\].parameters.weight: missing"),
         (change("linear", parameters={"weight": "1"}), r"parameters.weight: got '1', expected"),
         (
             change("linear", parameters={"weight": [{"filter": "mlp"}]}),
@@ -327,6 +329,54 @@ def test_mistakes_name_their_key(raw: dict[str, Any], message: str | None) -> No
         return
     with pytest.raises(ProblemsError, match=message):
         load({key: value for key, value in raw.items() if value is not None})
+
+
+def test_an_adapter_is_told_before_its_folder_is_looked_for() -> None:
+    def count(path: str, revision: str | None) -> int:
+        raise AssertionError(path)
+
+    raw = {"merge_method": "linear", "models": [{"model": "a+b", "parameters": {"weight": 1}}]}
+    with pytest.raises(ProblemsError, match="LoRA adapter"):
+        import_mergekit(raw, DECLARATIONS, locate_source=locate, count_layers=count)
+
+
+@pytest.mark.parametrize("template", ["auto", None, ""])
+def test_the_template_of_the_tokenizers_source_is_kept(template: str | None) -> None:
+    plain = load(read("ties"))
+    found = load(change("ties", chat_template=template))
+    assert found.recipe == plain.recipe
+    assert found.auto_template is (template == "auto")
+    assert not plain.auto_template
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "ignored"),
+    [
+        ("dare-ties", "epsilon", True),
+        ("linear", "wieght", True),
+        ("slerp-gradient", "normalize", True),
+        ("task-arithmetic", "density", True),
+        ("ties", "int8_mask", False),
+        ("ties", "normalize", False),
+    ],
+)
+def test_parameters_that_the_method_does_not_know_are_ignored_and_named(
+    name: str, key: str, ignored: bool
+) -> None:
+    raw = read(name)
+    plain = load(raw).recipe
+    found = load({**raw, "parameters": {**(raw.get("parameters") or {}), key: 1}})
+    assert found.recipe.hash() == plain.hash()
+    told = [item.message for item in found.ignored if item.key == f"parameters.{key}"]
+    start = f"is ignored, as {raw['merge_method']} has no such parameter; "
+    assert [text.startswith(start) for text in told] == [True] * ignored
+
+
+def test_a_setting_of_one_model_that_is_ignored_names_the_model() -> None:
+    raw = read("dare-ties")
+    index = next(i for i, m in enumerate(raw["models"]) if m.get("parameters"))
+    raw["models"][index]["parameters"]["epsilon"] = 0.1
+    assert [item.key for item in load(raw).ignored] == [f"models[{index}].parameters.epsilon"]
 
 
 EXPORTED = [p for p in FILES if "dare" not in p.stem and not p.stem.startswith("slices-slerp")]
