@@ -212,6 +212,7 @@ def test_evaluate_takes_lm_eval_tasks(workspace: Path) -> None:
     assert found["metrics"]["acc"]["n"] == 24
 
 
+@pytest.mark.slow
 def test_evaluate_spreads_a_limit_over_a_group(workspace: Path) -> None:
     Path("tasks").mkdir()
     for name, output, target, metric in (
