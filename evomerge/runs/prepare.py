@@ -120,7 +120,6 @@ def prepare(
         name: item.model_copy(update={"revision": sources[name].source.revision})
         for name, item in config.sources.items()
     }
-    threads = config.execution.threads
     return Prepared(
         config=config.model_copy(update={"sources": pinned}),
         sources=sources,
@@ -130,21 +129,33 @@ def prepare(
         starts=starts,
         evaluators=evaluators,
         objectives=objectives,
-        worker=WorkerSpec(
-            folders={name: item.folder for name, item in sources.items()},
-            sources=tuple(item.source for item in sources.values()),
-            base=base,
-            tokenizer=tokenizer,
-            dtype=config.recipe.dtype,
-            evaluators=specs,
-            device=device,
-            threads=threads,
-            plugins=tuple(Path(path).absolute() for path in plugins),
-            cache_dir=cache_dir() / "statistics",
-        ),
-        numeric_class=numeric_class(device, threads),
+        worker=_worker(config, sources, base, tokenizer, device, plugins),
+        numeric_class=numeric_class(device, config.execution.threads),
         plugins=loaded,
         warnings=tuple(warnings),
+    )
+
+
+def _worker(
+    config: RunConfig,
+    sources: Mapping[str, OpenedSource],
+    base: str,
+    tokenizer: str,
+    device: str,
+    plugins: Sequence[Path],
+) -> WorkerSpec:
+    """Return what a worker of the run is built from."""
+    return WorkerSpec(
+        folders={name: item.folder for name, item in sources.items()},
+        sources=tuple(item.source for item in sources.values()),
+        base=base,
+        tokenizer=tokenizer,
+        dtype=config.recipe.dtype,
+        evaluators=evaluator_specs(config),
+        device=device,
+        threads=config.execution.threads,
+        plugins=tuple(Path(path).absolute() for path in plugins),
+        cache_dir=cache_dir() / "statistics",
     )
 
 
