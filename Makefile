@@ -12,7 +12,7 @@ HAS_GPU := $(shell command -v nvidia-smi)
 DEMO ?= demo
 RUN ?= runs/quickstart
 BEST ?= merged/quickstart
-SYSTEM_PACKAGES := gcc libc6-dev git make python3-venv
+SYSTEM_PACKAGES := gcc libc6-dev git make postgresql python3-venv
 
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1

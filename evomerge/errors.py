@@ -11,7 +11,10 @@
     ├── EvaluationError           an evaluator, its data or its model
     │   └── NotFiniteError        the model gave NaN or infinity
     ├── SearchError               a searcher, or results that don't belong to it
+    ├── ExecutionError            workers that can't be had
     ├── LedgerError               the ledger or a run folder
+    │   ├── LedgerAwayError       the database can't be reached or written just now
+    │   └── FencedError           another driver has taken the run over
     ├── PluginError               a plug-in that can't be loaded, or a name taken twice
     ├── MissingExtraError         an optional package
     └── RunFailedError            a run that started and could not go on: exit code 1
@@ -85,8 +88,20 @@ class SearchError(EvomergeError):
     """A searcher's settings, or results that it isn't waiting for."""
 
 
+class ExecutionError(EvomergeError):
+    """Workers that can't be had: a cluster that isn't there, or none of them can be built."""
+
+
 class LedgerError(EvomergeError):
     """A ledger or run folder that can't be used."""
+
+
+class LedgerAwayError(LedgerError):
+    """A database that can't be reached or written just now; the same write may work later."""
+
+
+class FencedError(LedgerError):
+    """Another driver has taken the run over: this one must not write any more."""
 
 
 class PluginError(EvomergeError):

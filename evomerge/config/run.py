@@ -101,8 +101,10 @@ class SearchConfig(_Block):
         ge=1, description="Candidates; warm starts and cache hits count, re-scoring doesn't."
     )
     seed: int = Field(default=0, ge=0, description="Equal seeds give equal runs.")
-    mode: Literal["generation"] = Field(
-        default="generation", description="Wait for whole generations."
+    mode: Literal["generation", "async"] = Field(
+        default="generation",
+        description="generation waits for whole generations and repeats exactly; async asks as "
+        "soon as a worker is free.",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Settings of the searcher.")
     warm_starts: bool = Field(
@@ -124,15 +126,44 @@ class SearchConfig(_Block):
 class ExecutionConfig(_Block):
     """Where candidates are evaluated."""
 
-    executor: str = Field(
-        default="inprocess", description="inprocess (worker processes and Ray follow)."
+    executor: str = Field(default="inprocess", description="Registered executor.")
+    workers: int = Field(
+        default=1, ge=1, description="Number of workers; inprocess has one. Most a run may have."
     )
-    workers: int = Field(default=1, ge=1, description="Number of workers; inprocess has one.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Settings of the executor.")
     device: str = Field(
         default="auto", description="auto, cpu, cuda, cuda:1 … auto takes a GPU if there is one."
     )
     threads: int = Field(
         default=1, ge=1, description="Torch threads a worker; part of the numeric class."
+    )
+    time_limit_s: float | None = Field(
+        default=None, gt=0, description="Seconds after which a candidate is cut off and has failed."
+    )
+    attempts: int = Field(
+        default=4, ge=1, description="Attempts at a candidate whose worker died under it."
+    )
+    grace_s: float = Field(
+        default=60,
+        ge=0,
+        description="Seconds that running candidates get to finish after SIGTERM or SIGUSR1.",
+    )
+    away_s: float = Field(
+        default=1800,
+        ge=0,
+        description="Seconds that a run waits for a database that is away, before it stops.",
+    )
+    disk_reserve_gb: float = Field(
+        default=0.5, ge=0, description="Stop cleanly while so much disk is still free."
+    )
+    disk_budget_gb: float | None = Field(
+        default=None, gt=0, description="Stop cleanly once the run's folder and ledger are larger."
+    )
+    cost_per_device_hour: float | None = Field(
+        default=None, ge=0, description="Price of a device, for the cost of the run."
+    )
+    log: Literal["text", "json"] = Field(
+        default="text", description="Form of the lines in the run's log.txt."
     )
 
 

@@ -1,35 +1,43 @@
 """The executor of one worker in this process: a job runs while somebody waits for it."""
 
+import time
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import replace
 
-from evomerge.execution.protocol import Job, Outcome
-
-
-class JobRunner(Protocol):
-    """What an executor needs of a worker."""
-
-    def run(self, job: Job) -> Outcome:
-        """Carry out ``job``; failures are part of the outcome, nothing but Ctrl-C is raised."""
+from evomerge.errors import ExecutionError
+from evomerge.execution.protocol import Job, JobRunner, Outcome, WorkerState
+from evomerge.execution.registry import Crew, executor
 
 
+@executor("inprocess")
 class InprocessExecutor:
-    """Runs jobs one after the other, in the order in which they were submitted.
+    """Run candidates in this process, one after the other.
+
+    Nothing can be cut off: a hang hangs the run, and a crash ends it (its ledger goes on).
 
     Args:
-        worker_factory: Builds the worker when the executor starts; it may raise an EvomergeError.
+        crew: What the worker is built from.
     """
 
-    def __init__(self, worker_factory: Callable[[], JobRunner]) -> None:
-        self._worker_factory = worker_factory
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
         self._worker: JobRunner | None = None
         self._queue: deque[Job] = deque()
+        self._ready_at = self._idle_since = 0.0
+        self._jobs = 0
+        self._busy_s = 0.0
+
+    @property
+    def slots(self) -> int:
+        """Always 1."""
+        return 1
 
     def start(self) -> None:
         """Build the worker; a second call does nothing."""
         if self._worker is None:
-            self._worker = self._worker_factory()
+            self._worker = self._crew.spec.build()
+            self._ready_at = self._idle_since = time.monotonic()
 
     def submit(self, job: Job) -> None:
         """Queue ``job``."""
@@ -44,7 +52,40 @@ class InprocessExecutor:
             return []
         self.start()
         assert self._worker is not None
-        return [self._worker.run(self._queue.popleft())]
+        began = time.monotonic()
+        outcome = self._worker.run(self._queue.popleft())
+        ended = time.monotonic()
+        waited, self._idle_since = began - self._idle_since, ended
+        self._jobs += 1
+        self._busy_s += ended - began
+        return [replace(outcome, wait_s=waited, busy_s=ended - began)]
+
+    def resize(self, slots: int) -> None:
+        """Refuse more than one worker.
+
+        Raises:
+            ExecutionError: ``slots`` isn't 1.
+        """
+        if slots != 1:
+            raise ExecutionError(
+                f"got {slots} workers, but the executor inprocess has one. Use the executor local."
+            )
+
+    def workers(self) -> Sequence[WorkerState]:
+        """Return the one worker."""
+        state = "idle" if self._worker is not None else "starting"
+        alive_s = time.monotonic() - self._ready_at if self._worker is not None else 0.0
+        return [
+            WorkerState(
+                name="inprocess",
+                node="",
+                device="",
+                state=state,
+                jobs=self._jobs,
+                busy_s=self._busy_s,
+                alive_s=alive_s,
+            )
+        ]
 
     def close(self) -> None:
         """Drop queued jobs and the worker with its model."""

@@ -73,6 +73,7 @@ class WorkerSpec:
         threads: Torch threads; part of the numeric class.
         plugins: Plug-in files to load first.
         cache_dir: Folder for figures of the sources that outlive the process.
+        built: Evaluators that this process has built already; they don't travel to another one.
     """
 
     folders: Mapping[str, Path]
@@ -85,13 +86,18 @@ class WorkerSpec:
     threads: int = 1
     plugins: tuple[Path, ...] = ()
     cache_dir: Path | None = None
+    built: Mapping[str, Evaluator] | None = field(default=None, compare=False, repr=False)
 
-    def build(self, evaluators: Mapping[str, Evaluator] | None = None) -> "Worker":
-        """Build the worker; ``evaluators`` that this process has built already are taken.
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"built": None}
+
+    def build(self) -> "Worker":
+        """Build the worker.
 
         Raises:
             EvomergeError: A source, plug-in or evaluator can't be used.
         """
+        evaluators = self.built
         for plugin in self.plugins:
             if evaluators is None:
                 load_plugin_file(plugin)
@@ -107,12 +113,10 @@ class WorkerSpec:
             trust_remote_code=trusted,
         )
         merger = Merger(checkpoints, names, device=self.device, cache_dir=self.cache_dir)
-        built = {spec.name: spec.build() for spec in self.evaluators} if evaluators is None else {}
+        if evaluators is None:
+            evaluators = {spec.name: spec.build() for spec in self.evaluators}
         return Worker(
-            model=model,
-            merger=merger,
-            base=checkpoints[self.base],
-            evaluators=built if evaluators is None else evaluators,
+            model=model, merger=merger, base=checkpoints[self.base], evaluators=evaluators
         )
 
 

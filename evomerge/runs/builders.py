@@ -1,12 +1,15 @@
 """Evaluators, objectives and the searcher of a run file, each mistake in it collected."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from evomerge.config.run import RunConfig
 from evomerge.errors import EvomergeError, Problem
 from evomerge.evaluation.objectives import check_direction, parse_term
 from evomerge.evaluation.protocol import EVALUATORS, SPLITS, Evaluator
+from evomerge.execution.protocol import Executor, RunnerSpec
+from evomerge.execution.registry import EXECUTORS, Crew
 from evomerge.execution.worker import EvaluatorSpec
 from evomerge.recipes.space import Genome, SearchSpace
 from evomerge.runs.objectives import Objectives
@@ -142,3 +145,44 @@ def make_searcher(
         starts=[Start(label, space.encode(genome)) for label, genome in starts],
         **plugin.declaration.fill(config.search.options),
     )
+
+
+def check_executor(config: RunConfig, problems: list[Problem]) -> None:
+    """Check the executor's name and settings, and that it can have so many workers."""
+    execution = config.execution
+    try:
+        declaration = EXECUTORS.get(execution.executor).declaration
+    except EvomergeError as error:
+        problems.append(Problem("execution.executor", str(error)))
+        return
+    problems += declaration.check_options(execution.options, "execution.options")
+    if execution.executor == "inprocess" and execution.workers != 1:
+        message = (
+            f"got {execution.workers}, but the executor inprocess has one worker. Give 1, or take "
+            "the executor local."
+        )
+        problems.append(Problem("execution.workers", message))
+
+
+def make_executor(
+    config: RunConfig, spec: RunnerSpec, *, folder: Path | None = None, run_id: str = ""
+) -> Executor:
+    """Build the run file's executor; nothing is acquired before its start.
+
+    Args:
+        config: The run file; its names are checked.
+        spec: What each worker is built from.
+        folder: The run's folder, for the workers' logs in ``workers/``.
+        run_id: The run.
+    """
+    execution = config.execution
+    plugin = EXECUTORS.get(execution.executor)
+    crew = Crew(
+        spec=spec,
+        slots=execution.workers,
+        time_limit_s=execution.time_limit_s,
+        folder=None if folder is None else folder / "workers",
+        run_id=run_id,
+        threads=execution.threads,
+    )
+    return plugin.value(crew, **plugin.declaration.fill(execution.options))

@@ -16,7 +16,7 @@ from typing import Any
 from evomerge.runs.events import Progress
 from evomerge.runs.folder import RunFolder, is_driven
 
-REVISION = "0001"
+REVISION = "0002"
 """Schema that this module reads."""
 
 _SQLITE = "sqlite:///"

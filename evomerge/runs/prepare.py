@@ -32,6 +32,7 @@ from evomerge.recipes.space import Genome, SearchSpace
 from evomerge.runs.builders import (
     build_evaluators,
     build_objectives,
+    check_executor,
     check_searcher,
     evaluator_specs,
     make_searcher,
@@ -129,7 +130,7 @@ def prepare(
         starts=starts,
         evaluators=evaluators,
         objectives=objectives,
-        worker=_worker(config, sources, base, tokenizer, device, plugins),
+        worker=_worker(config, sources, base, tokenizer, device, plugins, evaluators),
         numeric_class=numeric_class(device, config.execution.threads),
         plugins=loaded,
         warnings=tuple(warnings),
@@ -143,6 +144,7 @@ def _worker(
     tokenizer: str,
     device: str,
     plugins: Sequence[Path],
+    evaluators: Mapping[str, Evaluator],
 ) -> WorkerSpec:
     """Return what a worker of the run is built from."""
     return WorkerSpec(
@@ -156,6 +158,7 @@ def _worker(
         threads=config.execution.threads,
         plugins=tuple(Path(path).absolute() for path in plugins),
         cache_dir=cache_dir() / "statistics",
+        built=evaluators,
     )
 
 
@@ -194,14 +197,7 @@ def _source_name(name: str | None, key: str, config: RunConfig, problems: list[P
 
 def _check_settings(config: RunConfig, problems: list[Problem]) -> None:
     """Check executor and ledger."""
-    execution = config.execution
-    if execution.executor != "inprocess":
-        hint = nearest(execution.executor, ["inprocess"])
-        message = f"no executor is called {execution.executor!r}; {hint}"
-        problems.append(Problem("execution.executor", message))
-    elif execution.workers != 1:
-        message = f"got {execution.workers}, but the executor inprocess has one worker. Give 1."
-        problems.append(Problem("execution.workers", message))
+    check_executor(config, problems)
     try:
         parse_ledger_url(config.ledger)
     except LedgerError as error:

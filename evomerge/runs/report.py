@@ -15,6 +15,7 @@ from evomerge.errors import LedgerError, RunFailedError
 from evomerge.evaluation.intervals import Estimate
 from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.protocol import Failure
+from evomerge.execution.registry import Crew
 from evomerge.recipes.recipe import Recipe
 from evomerge.runs.comparison import Difference, paired_difference
 from evomerge.runs.events import Event
@@ -202,7 +203,7 @@ class _Reporter:
         if not missing:
             return
         prepared = self._prepared
-        executor = InprocessExecutor(lambda: prepared.worker.build(prepared.evaluators))
+        executor = InprocessExecutor(Crew(prepared.worker))
         scorer = Scorer(
             self._writer,
             executor,

@@ -12,9 +12,8 @@ from typing import Any
 from evomerge.config.load import dump_config, parse_config
 from evomerge.config.run import RunConfig
 from evomerge.errors import ConfigError, LedgerError, Problem
-from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.recipes.space import Genome
-from evomerge.runs.builders import facts_of
+from evomerge.runs.builders import facts_of, make_executor
 from evomerge.runs.folder import RunFolder, check_free, driver_lock, make_folder, write_run
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
@@ -93,7 +92,7 @@ def new_run(
                 config=dump_config(prepared.config),
             )
             records = RunRecords(ledger, row.run_id)
-            run = Run(records, _plan(prepared, prepared.config, row, prepared.starts))
+            run = Run(records, _plan(prepared, prepared.config, row, prepared.starts, path))
             yield OpenRun(run, folder, prepared)
 
 
@@ -121,7 +120,7 @@ def stored_run(
         files = [*_stored_plugins(row), *plugins]
         prepared = prepare(config, where=str(folder.config_file), plugins=files, find_starts=False)
         _check_unchanged(row, prepared)
-        run = Run(records, _plan(prepared, config, row, row.starts))
+        run = Run(records, _plan(prepared, config, row, row.starts, path))
         if any(text.partition("=")[0].strip() == "search.budget" for text in overrides):
             run.extend(config.search.budget)
         yield OpenRun(run, folder, prepared)
@@ -210,11 +209,12 @@ def _plan(
     config: RunConfig,
     row: RunRow,
     starts: Sequence[tuple[str, Genome]],
+    folder: Path,
 ) -> Plan:
     return Plan(
         space=prepared.space,
         searcher=prepared.make_searcher(starts),
-        executor=InprocessExecutor(lambda: prepared.worker.build(prepared.evaluators)),
+        executor=make_executor(config, prepared.worker, folder=folder, run_id=row.run_id),
         evaluators=prepared.evaluators,
         objectives=prepared.objectives,
         finalists=config.search.finalists,

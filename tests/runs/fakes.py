@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from evomerge.evaluation.protocol import Metric
 from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.protocol import BlockScores, Failure, Job, Outcome
+from evomerge.execution.registry import Crew
 from evomerge.recipes.recipe import Recipe, Source, Stage, StageInput
 from evomerge.recipes.space import Gene, Genome, SearchSpace
 from evomerge.runs.ledger.database import Ledger
@@ -79,6 +80,16 @@ class FakeEvaluator:
 
     def aggregate(self, metric: str, values: NDArray[np.float64]) -> float:
         return float(values[:, 0].mean())
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The spec of a worker that exists already."""
+
+    worker: Any
+
+    def build(self) -> Any:
+        return self.worker
 
 
 @dataclass
@@ -189,7 +200,7 @@ class FakeRun:
         plan = Plan(
             space=space,
             searcher=self.make_searcher(space, len(self.objectives)),
-            executor=InprocessExecutor(lambda: self.worker),
+            executor=InprocessExecutor(Crew(Ready(self.worker))),
             evaluators=self.evaluators,
             objectives=Objectives.from_plain(self.objectives, facts_of(self.evaluators)),
             finalists=self.finalists,

@@ -94,7 +94,7 @@ class RunRecords:
                 number=row.number,
                 failure=(
                     Failure(row.failure_kind, row.failure_message, row.failure_detail or "")
-                    if row.status == "failed"
+                    if row.status != "done"
                     else None
                 ),
                 merge_s=row.merge_s,
@@ -103,6 +103,11 @@ class RunRecords:
                 numeric_class=row.numeric_class,
                 reused=row.reused,
                 finished_s=row.finished_s,
+                tokenise_s=row.tokenise_s,
+                wait_s=row.wait_s,
+                busy_s=row.busy_s,
+                devices=row.devices,
+                lost=row.status == "lost",
             )
             for row in rows
         ]

@@ -81,6 +81,11 @@ class AttemptRow:
     numeric_class: str
     reused: bool
     finished_s: float
+    tokenise_s: float = 0.0
+    wait_s: float = 0.0
+    busy_s: float = 0.0
+    devices: float = 1.0
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,10 @@ class Block:
 
 @dataclass(frozen=True)
 class AttemptRecord:
-    """One finished attempt, on its way to the ledger; a failed one has no blocks."""
+    """One finished attempt, on its way to the ledger; a failed one has no blocks.
+
+    ``lost`` says that it failed with its worker and is to be tried again.
+    """
 
     candidate_id: str
     split: str
@@ -126,3 +134,8 @@ class AttemptRecord:
     numeric_class: str = ""
     reused: bool = False
     notes: Mapping[str, str] = field(default_factory=dict)
+    tokenise_s: float = 0.0
+    wait_s: float = 0.0
+    busy_s: float = 0.0
+    devices: float = 1.0
+    lost: bool = False

@@ -1,11 +1,13 @@
 """The ledger's tables: insert-only, ``run_id`` everywhere, one database a workspace.
 
-Nothing is ever updated or deleted; what a row means never changes. The order of a run's attempts
-is their ``attempt_id``, that of its decisions and events their ``sequence``.
+Nothing of a run's record is ever updated or deleted; what a row means never changes. The order of
+a run's attempts is their ``attempt_id``, that of its decisions, events and requests their
+``sequence``. Only ``driver`` and ``worker`` change: they say who is at work just now.
 """
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -19,10 +21,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """Schema that this code reads and writes: the newest migration."""
 
-KNOWN_REVISIONS = ("0001",)
+KNOWN_REVISIONS = ("0001", "0002")
 """Every migration, oldest first."""
 
 METADATA = MetaData()
@@ -73,7 +75,7 @@ attempt = Table(
     Column("candidate_id", String(255), nullable=False),
     Column("split", String(16), nullable=False),
     Column("number", Integer, nullable=False),
-    Column("status", String(8), nullable=False),  # done, failed
+    Column("status", String(8), nullable=False),  # done, failed, lost (to be tried again)
     Column("failure_kind", String(16)),
     Column("failure_message", Text),
     Column("failure_detail", Text),
@@ -84,6 +86,10 @@ attempt = Table(
     Column("reused", Boolean, nullable=False),  # every block came from the cache
     Column("notes", JSON, nullable=False),
     Column("finished_s", Float, nullable=False),
+    Column("tokenise_s", Float, nullable=False, server_default="0"),
+    Column("wait_s", Float, nullable=False, server_default="0"),
+    Column("busy_s", Float, nullable=False, server_default="0"),
+    Column("devices", Float, nullable=False, server_default="1"),
     UniqueConstraint("run_id", "candidate_id", "split", "number", name="one_row_an_attempt"),
 )
 
@@ -135,7 +141,7 @@ decision = Table(
     METADATA,
     Column("run_id", String(32), primary_key=True),
     Column("sequence", Integer, primary_key=True),
-    Column("kind", String(16), nullable=False),  # ask, tell, extend, final, open_test, stop
+    Column("kind", String(16), nullable=False),  # ask, tell, extend, final, open_test, stop, scale
     Column("body", JSON, nullable=False),
     Column("made_s", Float, nullable=False),
 )
@@ -148,4 +154,58 @@ event = Table(
     Column("kind", String(32), nullable=False),
     Column("body", JSON, nullable=False),
     Column("at_s", Float, nullable=False),
+)
+
+# An attempt that was handed out. One without a row in ``attempt`` is in flight, or was when its
+# driver died.
+lease = Table(
+    "lease",
+    METADATA,
+    Column("run_id", String(32), primary_key=True),
+    Column("candidate_id", String(255), primary_key=True),
+    Column("split", String(16), primary_key=True),
+    Column("number", Integer, primary_key=True),  # the fencing token
+    Column("epoch", Integer, nullable=False),  # of the driver that handed it out
+    Column("granted_s", Float, nullable=False),
+)
+
+# What other processes ask of the run's driver, who answers with a decision.
+request = Table(
+    "request",
+    METADATA,
+    Column("run_id", String(32), primary_key=True),
+    Column("sequence", Integer, primary_key=True),
+    Column("kind", String(16), nullable=False),  # scale
+    Column("body", JSON, nullable=False),
+    Column("made_s", Float, nullable=False),
+)
+
+# Who drives a run: each write of a driver holds this row and finds its own epoch in it.
+driver = Table(
+    "driver",
+    METADATA,
+    Column("run_id", String(32), primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("holder", String(255), nullable=False),  # HOST:PID
+    Column("beat_s", Float, nullable=False),  # by the database's clock
+    Column("lease_s", Float, nullable=False),  # valid for so long after a beat; 0: given back
+)
+
+worker = Table(
+    "worker",
+    METADATA,
+    Column("run_id", String(32), primary_key=True),
+    Column("worker", String(255), primary_key=True),
+    Column("node", String(255), nullable=False),
+    Column("device", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("candidate_id", String(255)),
+    Column("attempt", Integer),
+    Column("since_s", Float, nullable=False),
+    Column("jobs", Integer, nullable=False),
+    Column("busy_s", Float, nullable=False),
+    Column("alive_s", Float, nullable=False),
+    Column("memory_bytes", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("beat_s", Float, nullable=False),
 )

@@ -61,7 +61,7 @@ def test_a_newer_schema_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_an_older_schema_says_how_to_upgrade_and_writing_upgrades_it(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "ledger.db").close()
     (tmp_path / "ledger.db").touch()
-    with pytest.raises(LedgerError, match=r"older than 0001.*evomerge resume"):
+    with pytest.raises(LedgerError, match=r"older than 0002.*evomerge resume"):
         open_ledger(tmp_path, read_only=True)
     open_ledger(tmp_path).close()
     open_ledger(tmp_path, read_only=True).close()
