@@ -88,6 +88,7 @@ class Outcome:
         busy_s: From handing the job to the worker to having its result: the rest is overhead.
         devices: Devices that the worker holds, whose time counts so many times.
         worker: Who did it.
+        numeric_class: What decided the worker's rounding; empty for the run's own.
         notes: What was unusual, such as ``{"batch": "halved to 8"}``.
     """
 
@@ -101,6 +102,7 @@ class Outcome:
     busy_s: float = 0.0
     devices: float = 1.0
     worker: str = ""
+    numeric_class: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
