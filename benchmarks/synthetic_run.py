@@ -1,0 +1,310 @@
+"""A whole run without torch or models, so that what drives a run can be timed or killed alone.
+
+Space, recipes, searcher, ledger, scoring and loop are the real ones; only the evaluators are
+formulas and the worker sleeps. All of it can be imported by a worker's own process.
+"""
+
+import hashlib
+import math
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.evaluation.protocol import Metric
+from evomerge.execution.protocol import BlockScores, Executor, Job, JobRunner, Outcome
+from evomerge.models.architecture import TensorFacts
+from evomerge.recipes.build import RecipeSpec, build_space
+from evomerge.recipes.declarations import Declaration, Parameter, WarmStart
+from evomerge.recipes.recipe import Recipe, Source
+from evomerge.recipes.space import SearchSpace
+from evomerge.runs.ledger.database import Ledger
+from evomerge.runs.ledger.records import RunRecords
+from evomerge.runs.ledger.rows import RunRow
+from evomerge.runs.ledger.writer import RunWriter
+from evomerge.runs.loop import Run
+from evomerge.runs.objectives import Objectives
+from evomerge.runs.plan import Plan
+from evomerge.search.protocol import Searcher, Start, build_searcher
+
+RUN_ID = "0123456789abcdef0123456789abcdef"
+VERSIONS = {"evomerge": "benchmark"}
+LAYERS = {18: (3, 6), 100: (4, 25)}
+"""Genes → (sources, layers) of the space that has so many."""
+
+
+def _weights_start(inputs: Sequence[str]) -> list[WarmStart]:
+    return [WarmStart("uniform", {"weights": [1 / len(inputs)] * len(inputs)})]
+
+
+def make_space(genes: int) -> SearchSpace:
+    """Return the space of one weight a source and layer, ``genes`` of them (18 or 100)."""
+    n_sources, n_layers = LAYERS[genes]
+    weights = Parameter(
+        "weights",
+        "float",
+        "Weight of each input.",
+        required=True,
+        search_low=-0.5,
+        search_high=1.5,
+        searchable=True,
+        per_source=True,
+    )
+    method = Declaration(
+        "task_arithmetic", "", (weights,), needs_base=True, warm_starts=_weights_start
+    )
+    names = [f"expert{index}" for index in range(n_sources)]
+    sources = tuple(
+        Source(name, f"models/{name}", hashlib.sha256(name.encode()).hexdigest())
+        for name in ["base", *names]
+    )
+    stage = {
+        "method": method.name,
+        "inputs": names,
+        "weights": {"search": {}, "granularity": "block:1"},
+    }
+    tensors = [
+        TensorFacts(f"model.layers.{layer}.mlp.up_proj.weight", (8, 8), "F32", layer, "mlp")
+        for layer in range(n_layers)
+    ]
+    spec = RecipeSpec(sources=sources, base="base", stages=(stage,))
+    return build_space(spec, {method.name: method}, n_layers, {t.name: t for t in tensors})
+
+
+def numbers_of(recipe: Recipe) -> NDArray[np.float64]:
+    """Return all weights of ``recipe``, shape ``(d,)``."""
+    found: list[float] = []
+    for value in recipe.stages[0].parameters["weights"]:
+        found += value["values"] if isinstance(value, Mapping) else [float(value)]
+    return np.array(found)
+
+
+@dataclass
+class Formula:
+    """A task whose examples are hit the more often, the closer all weights are to 0.3.
+
+    Args:
+        name: Its name.
+        n: Examples of each split.
+        block_size: Examples of a block.
+    """
+
+    name: str
+    n: int = 100
+    block_size: int = 32
+    primary: str = "hit"
+    metrics: Sequence[Metric] = (Metric("hit", binary=True),)
+
+    def fingerprint(self) -> str:
+        """Return a hash of its settings."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()
+
+    def n_examples(self, split: str) -> int:
+        """Return the number of examples, equal in all splits."""
+        return self.n
+
+    def examples(self, split: str, indices: Sequence[int]) -> list[Any]:
+        """Return nothing: there is no text."""
+        return []
+
+    def prepare(self, model: Any, split: str) -> Any:
+        """Return nothing: there are no requests."""
+
+    def score(self, model: Any, requests: Any, indices: Sequence[int]) -> list[Any]:
+        """Give nothing: the worker takes ``hits``."""
+        return []
+
+    def aggregate(self, metric: str, values: NDArray[np.float64]) -> float:
+        """Return the mean."""
+        return float(values[:, 0].mean())
+
+    def hits(self, recipe: Recipe, split: str) -> NDArray[np.float64]:
+        """Return 0 or 1 an example, shape ``(n, 1)``; equal recipes give equal ones."""
+        distance = math.sqrt(float(np.mean((numbers_of(recipe) - 0.3) ** 2)))
+        rng = np.random.default_rng(zlib.crc32(f"{self.name} {split}".encode()))
+        return (rng.random((self.n, 1)) < math.exp(-distance)).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Durations:
+    """How long each candidate takes: log-normal, decided by its id and the seed.
+
+    Args:
+        mean_s: Mean seconds; 0 for no time at all.
+        spread: Ratio of the 95th to the 5th percentile.
+        seed: Equal seeds give equal durations.
+    """
+
+    mean_s: float = 2.0
+    spread: float = 5.0
+    seed: int = 0
+
+    def of(self, candidate_id: str) -> float:
+        """Return the candidate's seconds."""
+        if self.mean_s == 0:
+            return 0.0
+        sigma = math.log(self.spread) / (2 * 1.6448536269514722)
+        rng = np.random.default_rng((self.seed, zlib.crc32(candidate_id.encode())))
+        return float(self.mean_s * math.exp(sigma * rng.standard_normal() - sigma * sigma / 2))
+
+
+@dataclass(frozen=True)
+class SleeperSpec:
+    """What a sleeping worker is built from; plain data that travels to another process."""
+
+    tasks: tuple[Formula, ...]
+    durations: Durations
+
+    def build(self) -> JobRunner:
+        """Build the worker."""
+        return Sleeper(self)
+
+
+@dataclass
+class Sleeper:
+    """Sleeps for the candidate's time, then scores by formula; notes when it did so."""
+
+    spec: SleeperSpec
+
+    def run(self, job: Job) -> Outcome:
+        """Carry out ``job``; ``notes`` hold the seconds since 1970 of its begin and end."""
+        began = time.time()
+        scores = scores_of(self.spec.tasks, job)
+        seconds = self.spec.durations.of(job.candidate_id)
+        time.sleep(max(0.0, began + seconds - time.time()))
+        notes = {"began": repr(began), "ended": repr(time.time())}
+        return Outcome(job, scores=scores, score_s=seconds, notes=notes)
+
+
+def scores_of(tasks: Sequence[Formula], job: Job) -> list[BlockScores]:
+    """Return the scores of all blocks of ``job``."""
+    found = {(t.name, s): t for t in tasks for s in {ref.split for ref in job.blocks}}
+    hits = {key: task.hits(job.recipe, key[1]) for key, task in found.items()}
+    scores = []
+    for ref in job.blocks:
+        size = found[ref.task, ref.split].block_size
+        values = hits[ref.task, ref.split][ref.block * size : (ref.block + 1) * size]
+        answers = ["yes"] * len(values) if job.keep_answers else None
+        scores.append(BlockScores(ref, {"hit": values}, answers))
+    return scores
+
+
+@dataclass(frozen=True)
+class Study:
+    """One run: what is searched, how, and where its ledger is.
+
+    Args:
+        folder: Holds the ledger.
+        budget: Candidates.
+        searcher, options: Registered searcher and its settings.
+        genes: 18 or 100.
+        mode: ``generation`` or ``async``.
+        workers: Workers of the executor.
+        tasks: What is scored.
+        durations: How long a candidate takes.
+        attempts: Attempts at a candidate whose worker died.
+        finalists: Candidates that are re-scored at the end.
+    """
+
+    folder: Path
+    budget: int
+    searcher: str = "random"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    genes: int = 18
+    mode: str = "generation"
+    workers: int = 1
+    tasks: tuple[Formula, ...] = (Formula("reverse"), Formula("sort"), Formula("successor"))
+    durations: Durations = field(default_factory=Durations)
+    attempts: int = 4
+    finalists: int = 4
+
+    @property
+    def url(self) -> str:
+        """The ledger's URL."""
+        return f"sqlite:///{self.folder}/ledger.db"
+
+    @property
+    def spec(self) -> SleeperSpec:
+        """What its workers are built from."""
+        return SleeperSpec(self.tasks, self.durations)
+
+    def create(self) -> None:
+        """Store the run; nothing is evaluated yet."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        search = {"budget": self.budget, "mode": self.mode}
+        ledger = Ledger.open(self.url, create=True)
+        RunWriter(ledger, RUN_ID).create(
+            RunRow(
+                run_id=RUN_ID,
+                name="benchmark",
+                started_s=time.time(),
+                config={"search": search, "objectives": self._objectives()},
+                sources={},
+                tasks=self._facts(),
+                space=make_space(self.genes).to_dict(),
+                starts=(),
+                versions=VERSIONS,
+                plugins=(),
+                reuse=True,
+            )
+        )
+        ledger.close()
+
+    def searcher_in(self, space: SearchSpace) -> Searcher:
+        """Return a fresh searcher."""
+        start = Start("uniform", np.full(space.n_dims, 0.4))
+        return build_searcher(
+            self.searcher, space, seed=0, starts=[start], options=dict(self.options)
+        )
+
+    def open(self, executor: Executor, *, searcher: Searcher | None = None, **settings: Any) -> Run:
+        """Take the run up where its ledger says it stands.
+
+        Args:
+            executor: Where candidates are evaluated.
+            searcher: A fresh one; None builds it.
+            settings: Further fields of the plan.
+        """
+        space = make_space(self.genes)
+        objectives = Objectives.from_plain(self._objectives(), self._facts())
+        plan = Plan(
+            space=space,
+            searcher=searcher or self.searcher_in(space),
+            executor=executor,
+            evaluators={task.name: task for task in self.tasks},
+            objectives=objectives,
+            finalists=self.finalists,
+            identical_failures=10,
+            dtype=None,
+            numeric_class="benchmark",
+            reuse=True,
+            workers=self.workers,
+            versions=VERSIONS,
+            **settings,
+        )
+        return Run(RunRecords(Ledger.open(self.url), RUN_ID), plan)
+
+    def records(self) -> RunRecords:
+        """Return its rows, for reading."""
+        return RunRecords(Ledger.open(self.url, read_only=True), RUN_ID)
+
+    def _objectives(self) -> dict[str, Any]:
+        names = [task.name for task in self.tasks]
+        return {"mean": {"from": names, "aggregate": "mean", "direction": "maximize"}}
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            task.name: {
+                "fingerprint": task.fingerprint(),
+                "primary": task.primary,
+                "block_size": task.block_size,
+                "metrics": [vars(metric) for metric in task.metrics],
+                "n": dict.fromkeys(("search", "validation", "test"), task.n),
+            }
+            for task in self.tasks
+        }
