@@ -5,29 +5,45 @@ Here stands only what is quick to import. ``start`` begins and resumes runs, ``r
 """
 
 from evomerge.runs.events import (
+    Advanced,
     Asked,
+    AttemptLost,
     CandidateDone,
     CandidateFailed,
+    Draining,
     Event,
     Finished,
     GenerationDone,
+    LedgerAway,
+    LedgerBack,
     Progress,
     Rescoring,
+    Scaled,
     Started,
     Stopped,
+    WorkerGone,
+    WorkerJoined,
 )
 from evomerge.runs.folder import RunFolder
 
 __all__ = [
+    "Advanced",
     "Asked",
+    "AttemptLost",
     "CandidateDone",
     "CandidateFailed",
+    "Draining",
     "Event",
     "Finished",
     "GenerationDone",
+    "LedgerAway",
+    "LedgerBack",
     "Progress",
     "Rescoring",
     "RunFolder",
+    "Scaled",
     "Started",
     "Stopped",
+    "WorkerGone",
+    "WorkerJoined",
 ]

@@ -50,7 +50,7 @@ class Started(Event):
 
 @dataclass(frozen=True)
 class Asked(Event):
-    """The searcher proposed generation ``ask``; it is stored."""
+    """The searcher proposed the candidates of ``ask``; they are stored."""
 
     ask: int
     candidates: tuple[str, ...]
@@ -66,16 +66,30 @@ class CandidateDone(Event):
     merge_s: float
     score_s: float
     progress: Progress
+    attempt: int = 1
+    worker: str = ""
 
 
 @dataclass(frozen=True)
 class CandidateFailed(Event):
-    """A candidate gave no scores."""
+    """A candidate gave no scores, and no further attempt is made."""
 
     candidate: str
     failure: str
     message: str
     progress: Progress
+    attempt: int = 1
+    worker: str = ""
+
+
+@dataclass(frozen=True)
+class AttemptLost(Event):
+    """A worker ended under a candidate, which is tried again."""
+
+    candidate: str
+    attempt: int
+    worker: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -83,6 +97,15 @@ class GenerationDone(Event):
     """A whole generation was evaluated and told to the searcher; ``best`` is of the run so far."""
 
     ask: int
+    best: Mapping[str, float]
+    elapsed_s: float
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Advanced(Event):
+    """In asynchronous mode, every so many results: how far the search is, and the best so far."""
+
     best: Mapping[str, float]
     elapsed_s: float
     progress: Progress
@@ -118,6 +141,61 @@ class Finished(Event):
 
 @dataclass(frozen=True)
 class Stopped(Event):
-    """The user asked to stop; everything that was finished is stored and the run can be resumed."""
+    """The run ends before its budget is spent; all that was finished is kept, and it can go on.
+
+    Args:
+        progress: Counts so far.
+        reason: ``user``, ``signal``, ``disk`` or ``ledger``.
+        message: What was the matter, where something was.
+    """
 
     progress: Progress
+    reason: str = "user"
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Draining(Event):
+    """A stop was asked for: nothing new is begun, and ``running`` candidates may still finish."""
+
+    reason: str
+    running: int
+
+
+@dataclass(frozen=True)
+class WorkerJoined(Event):
+    """A worker is ready; it may be the replacement of one that is gone."""
+
+    worker: str
+    node: str
+    device: str
+
+
+@dataclass(frozen=True)
+class WorkerGone(Event):
+    """A worker ended, was given back or was lost with its node."""
+
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Scaled(Event):
+    """The run was asked to have so many workers from now on."""
+
+    workers: int
+
+
+@dataclass(frozen=True)
+class LedgerAway(Event):
+    """The database can't be written just now; results wait on the disk until it can."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class LedgerBack(Event):
+    """The database is back after ``away_s`` seconds; ``spooled`` results had waited."""
+
+    away_s: float
+    spooled: int

@@ -36,6 +36,8 @@ class RunWriter:
         self.ledger = ledger
         self.run_id = run_id
         self._sequence: dict[Table, int] = {}
+        self._doubt: dict[Table, int] = {}
+        self._open: Connection | None = None
 
     def create(self, row: RunRow) -> None:
         """Insert the run itself."""
@@ -96,12 +98,41 @@ class RunWriter:
             self._tell_of(connection, event)
 
     @contextmanager
+    def together(self, name: str) -> Iterator[None]:
+        """Make one transaction of all that is written inside the block."""
+        with self._write(name) as connection:
+            self._open = connection
+            try:
+                yield
+            finally:
+                self._open = None
+
+    def was_committed(self) -> bool:
+        """Say if the last write, which raised, went in all the same.
+
+        A connection that breaks during the commit leaves that open. Only this driver writes
+        decisions and events, so their last numbers tell; a write without either gives False.
+        """
+        if not self._doubt:
+            return False
+        with self.ledger.read() as connection:
+            return all(
+                connection.scalar(_LAST[table], {"run": self.run_id}) == last
+                for table, last in self._doubt.items()
+            )
+
+    @contextmanager
     def _write(self, name: str) -> Iterator[Connection]:
         """Give a connection in a write transaction; after an error sequences are read anew."""
+        if self._open is not None:
+            yield self._open
+            return
+        before = dict(self._sequence)
         try:
             with self.ledger.write(name) as connection:
                 yield connection
         except BaseException:
+            self._doubt = {t: last for t, last in self._sequence.items() if last != before.get(t)}
             self._sequence.clear()
             raise
 
