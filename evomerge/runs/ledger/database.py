@@ -1,21 +1,39 @@
 """The ledger's database: opened, its schema checked, written in short transactions.
 
-Several runs share one ledger; other processes may read at any time. Everything that only SQLite
-needs is in ``sqlite.py``.
+Several runs share one ledger; other processes may read at any time. What only one kind of
+database needs is in ``sqlite.py`` and ``postgres.py``.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from evomerge.errors import LedgerError
 from evomerge.runs.failpoints import failpoint
+from evomerge.runs.ledger.faults import ledger_error
+from evomerge.runs.ledger.postgres import (
+    check_postgres_url,
+    is_postgres,
+    postgres_engine,
+    redacted,
+)
+from evomerge.runs.ledger.schema import (
+    check_known,
+    lock_schema,
+    migrate,
+    read_revision,
+    refuse_while_driven,
+)
 from evomerge.runs.ledger.sqlite import WRITES, file_of, sqlite_engine
-from evomerge.runs.ledger.tables import KNOWN_REVISIONS, METADATA, REVISION
+from evomerge.runs.ledger.tables import METADATA, REVISION
+
+_EXAMPLE = "sqlite:///FILE, as in sqlite:///runs/ledger.db, or postgresql://USER@HOST/DATABASE"
 
 
 class Ledger:
@@ -25,8 +43,13 @@ class Ledger:
     """
 
     def __init__(self, engine: Engine, url: URL) -> None:
-        self._engine = engine
         self._writer = engine.execution_options(**{WRITES: True})
+        self._reader = engine
+        if is_postgres(url):
+            # Everything that is read in one transaction is then of one moment, as with SQLite.
+            self._reader = engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
         self.url = url
 
     @classmethod
@@ -34,34 +57,42 @@ class Ledger:
         """Open the ledger at ``url``.
 
         Args:
-            url: ``sqlite:///FILE``; a relative file is relative to the working folder.
-            create: Make the database where there is none, and bring an older one up to date.
+            url: ``sqlite:///FILE``, where a relative file is relative to the working folder, or
+                ``postgresql://USER@HOST/DATABASE``.
+            create: Make the tables where there are none, of SQLite the file too, and bring an older
+                schema up to date.
             read_only: Never write, not even to upgrade.
 
         Raises:
             LedgerError: There is no ledger, it is no ledger, it can't be written, or its schema
                 is newer than this version of evomerge (or older, where it may not be upgraded).
+            LedgerAwayError: The database can't be reached just now.
+            MissingExtraError: PostgreSQL's driver isn't installed.
         """
         parsed = parse_ledger_url(url)
         file = file_of(parsed)
-        assert file is not None
-        if not file.is_file():
-            if not create:
-                raise LedgerError(
-                    f"ledger {file} does not exist. Give the folder of a run whose ledger is still "
-                    "there, or start one with 'evomerge run'."
-                )
-            _make_folder(file)
-        ledger = cls(sqlite_engine(parsed, read_only=read_only), parsed)
+        if file is None:
+            engine = postgres_engine(parsed)
+        else:
+            _check_file(file, create=create)
+            engine = sqlite_engine(parsed, read_only=read_only)
+        ledger = cls(engine, parsed)
         try:
-            ledger._check_schema(may_upgrade=create or not read_only)
-        except DatabaseError as error:
-            ledger.close()
-            raise LedgerError(_unusable(file, error)) from error
-        except LedgerError:
+            ledger._check_schema(create=create, may_upgrade=create or not read_only)
+        except BaseException:
             ledger.close()
             raise
         return ledger
+
+    @property
+    def where(self) -> str:
+        """The SQLite file, or PostgreSQL's address without secrets: for messages."""
+        return str(self.file or redacted(self.url))
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None for PostgreSQL."""
+        return file_of(self.url)
 
     @contextmanager
     def write(self, name: str) -> Iterator[Connection]:
@@ -72,124 +103,110 @@ class Ledger:
                 the commit.
 
         Raises:
-            LedgerError: The database can't be written (disk full, read-only, locked for too long).
+            LedgerError: The database can't be written: disk full, read-only, broken.
+            LedgerAwayError: It can't be reached, or is locked; nothing was written unless the
+                connection was lost during the commit itself.
         """
         failpoint(f"begin:{name}")
-        try:
-            with self._writer.begin() as connection:
-                yield connection
-                failpoint(f"before:{name}")
-        except DatabaseError as error:
-            raise LedgerError(_unusable(self.url.database, error)) from error
+        with self._errors(), self._writer.begin() as connection:
+            yield connection
+            failpoint(f"before:{name}")
         failpoint(f"after:{name}")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Give a connection inside one read transaction: everything read in it is of one moment."""
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except DatabaseError as error:
-            raise LedgerError(_unusable(self.url.database, error)) from error
+        """Give a connection inside one read transaction: everything read in it is of one moment.
+
+        Raises:
+            LedgerError: The database can't be read.
+            LedgerAwayError: It can't be reached.
+        """
+        with self._errors(), self._reader.begin() as connection:
+            yield connection
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
+        self._writer.dispose()
 
-    def _check_schema(self, *, may_upgrade: bool) -> None:
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (DBAPIError, PoolTimeout) as error:
+            raise ledger_error(self.where, error, file=self.file) from error
+
+    def _check_schema(self, *, create: bool, may_upgrade: bool) -> None:
         """Refuse a newer schema; upgrade an older one or say how."""
         with self.read() as connection:
-            revision = _revision(connection, self.url)
+            revision = read_revision(connection, self.where)
         if revision == REVISION:
             return
-        if revision is not None and revision not in KNOWN_REVISIONS:
+        check_known(revision, self.where)
+        if revision is None and not create and self.file is None:
             raise LedgerError(
-                f"ledger {self.url.database} has schema {revision}, newer than this evomerge knows "
-                f"({REVISION}). Use the version of evomerge that wrote it, or a newer one."
+                f"database {self.where} holds no ledger. Give the folder of a run whose ledger is "
+                "still there, or start one with 'evomerge run'."
             )
         if not may_upgrade:
             raise LedgerError(
-                f"ledger {self.url.database} has schema {revision or 'none'}, older than "
-                f"{REVISION}. "
-                "Upgrade it with 'evomerge resume' on one of its runs, which migrates it first."
+                f"ledger {self.where} has schema {revision or 'none'}, older than {REVISION}. "
+                "Upgrade it with 'evomerge db upgrade', or 'evomerge resume' on one of its runs."
             )
+        self._upgrade()
+
+    def _upgrade(self) -> None:
+        from evomerge.runs.ledger.driving import holders_of
+
         with self.write("schema") as connection:
+            lock_schema(connection)
             # Another process may have been faster.
-            if _revision(connection, self.url) != REVISION:
-                _upgrade(connection)
+            if read_revision(connection, self.where) != REVISION:
+                refuse_while_driven(holders_of(connection), self.where)
+                migrate(connection)
 
 
 def parse_ledger_url(url: str) -> URL:
     """Return ``url`` parsed.
 
     Raises:
-        LedgerError: It is no URL of a SQLite file.
+        LedgerError: It is no URL of a SQLite file or PostgreSQL database, or it holds a password.
     """
     try:
         parsed = make_url(url)
     except ArgumentError as error:
-        raise LedgerError(
-            f"ledger {url!r} is not a database URL. Write sqlite:///FILE, as in "
-            "sqlite:///runs/ledger.db."
-        ) from error
+        shown = re.sub(r":[^:@/]*@", ":***@", url)
+        raise LedgerError(f"ledger {shown!r} is not a database URL. Write {_EXAMPLE}.") from error
+    if is_postgres(parsed):
+        return check_postgres_url(parsed)
     if parsed.get_backend_name() != "sqlite":
         raise LedgerError(
-            f"ledger {parsed.render_as_string()!r}: this version keeps its ledger in SQLite. "
-            "Write sqlite:///FILE, as in sqlite:///runs/ledger.db."
+            f"ledger {redacted(parsed)!r} is of a database that evomerge doesn't know. "
+            f"Write {_EXAMPLE}."
         )
     if file_of(parsed) is None:
         raise LedgerError(
-            f"ledger {url!r} names no file, and a ledger must outlive its process. Write "
-            "sqlite:///FILE, as in sqlite:///runs/ledger.db."
+            f"ledger {url!r} names no file, and a ledger must outlive its process. "
+            f"Write {_EXAMPLE}."
         )
     return parsed
 
 
-def _revision(connection: Connection, url: URL) -> str | None:
-    """Return the schema's revision, None for an empty database."""
-    names = inspect(connection).get_table_names()
-    if "alembic_version" not in names:
-        if names:
-            raise LedgerError(
-                f"{url.database} is a database with other tables ({', '.join(names[:3])} …), not "
-                "a ledger. "
-                "Give another file under 'ledger'."
-            )
-        return None
-    rows = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
-    return rows[0] if rows else None
-
-
-def _upgrade(connection: Connection) -> None:
-    """Run the migrations within the caller's transaction."""
-    # Alembic takes as long to import as everything else; most commands never need it.
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-
-
-def _make_folder(file: Path) -> None:
+def _check_file(file: Path, *, create: bool) -> None:
+    """Refuse a file that isn't there, or make its folder."""
+    if file.is_file():
+        return
+    if not create:
+        raise LedgerError(
+            f"ledger {file} does not exist. Give the folder of a run whose ledger is still there, "
+            "or start one with 'evomerge run'."
+        )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LedgerError(
             f"folder {file.parent} of the ledger can't be made: {error.strerror}. Give a file in "
-            "a folder "
-            "that you may write under 'ledger'."
+            "a folder that you may write under 'ledger'."
         ) from error
-
-
-def _unusable(file: object, error: SQLAlchemyError) -> str:
-    reason = str(getattr(error, "orig", error)).rstrip(".")
-    return (
-        f"ledger {file} can't be used: {reason}. Check that it is a SQLite file, that you may "
-        "write it and "
-        "its folder, and that the disk has room."
-    )
 
 
 __all__ = ["METADATA", "Ledger", "parse_ledger_url"]

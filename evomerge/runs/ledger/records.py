@@ -10,11 +10,18 @@ from sqlalchemy import select
 
 from evomerge.errors import LedgerError
 from evomerge.evaluation.intervals import Estimate
-from evomerge.execution.protocol import Failure
+from evomerge.execution.protocol import Failure, WorkerState
 from evomerge.runs.ledger import tables
 from evomerge.runs.ledger.blocks import unpack_answers, unpack_scores
 from evomerge.runs.ledger.database import Ledger
-from evomerge.runs.ledger.rows import AttemptRow, CandidateRow, DecisionRow, RunRow
+from evomerge.runs.ledger.rows import (
+    AttemptRow,
+    CandidateRow,
+    DecisionRow,
+    LeaseRow,
+    RequestRow,
+    RunRow,
+)
 
 Estimates = Mapping[tuple[str, str], Estimate]
 """(task, metric) → estimate of one candidate on one split."""
@@ -39,7 +46,7 @@ class RunRecords:
             ).one_or_none()
         if row is None:
             raise LedgerError(
-                f"ledger {self.ledger.url.database} has no run {self.run_id}. Give the run's "
+                f"ledger {self.ledger.where} has no run {self.run_id}. Give the run's "
                 "folder and "
                 "the ledger that belong together."
             )
@@ -144,6 +151,42 @@ class RunRecords:
         )
         with self.ledger.read() as connection:
             return [(row.sequence, row.kind, row.body) for row in connection.execute(query)]
+
+    def leases(self) -> list[LeaseRow]:
+        """Return all attempts that were handed out, in that order."""
+        c = tables.lease.c
+        query = (
+            select(c.candidate_id, c.split, c.number, c.epoch, c.granted_s)
+            .where(c.run_id == self.run_id)
+            .order_by(c.epoch, c.granted_s, c.candidate_id, c.split, c.number)
+        )
+        with self.ledger.read() as connection:
+            return [LeaseRow(*row) for row in connection.execute(query)]
+
+    def requests(self, after: int = 0) -> list[RequestRow]:
+        """Return what other processes asked of the driver after sequence number ``after``."""
+        c = tables.request.c
+        query = (
+            select(c.sequence, c.kind, c.body, c.made_s)
+            .where(c.run_id == self.run_id, c.sequence > after)
+            .order_by(c.sequence)
+        )
+        with self.ledger.read() as connection:
+            return [RequestRow(*row) for row in connection.execute(query)]
+
+    def workers(self) -> list[tuple[WorkerState, float]]:
+        """Return the workers of the last driver by name, each with when it was stored."""
+        table = tables.worker
+        query = select(table).where(table.c.run_id == self.run_id).order_by(table.c.worker)
+        with self.ledger.read() as connection:
+            rows = connection.execute(query).all()
+        found = []
+        for row in rows:
+            values = dict(row._mapping)
+            del values["run_id"]
+            stored_s = values.pop("beat_s")
+            found.append((WorkerState(name=values.pop("worker"), **values), stored_s))
+        return found
 
     def scores(self, candidate_id: str, split: str, task: str, metric: str) -> NDArray[np.float64]:
         """Return a candidate's values on a task, shape ``(n, width)``, in example order."""

@@ -99,6 +99,27 @@ class DecisionRow:
 
 
 @dataclass(frozen=True)
+class LeaseRow:
+    """An attempt that was handed out, by the driver of that ``epoch``."""
+
+    candidate_id: str
+    split: str
+    number: int
+    epoch: int
+    granted_s: float
+
+
+@dataclass(frozen=True)
+class RequestRow:
+    """What another process asks of the run's driver: ``scale`` with ``{"workers": n}``."""
+
+    sequence: int
+    kind: str
+    body: Mapping[str, Any]
+    made_s: float
+
+
+@dataclass(frozen=True)
 class Block:
     """All scores of one block, on their way to or from the ledger.
 

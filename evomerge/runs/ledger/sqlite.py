@@ -15,8 +15,8 @@ WRITES = "evomerge_writes"
 
 
 def file_of(url: URL) -> Path | None:
-    """Return the database file that ``url`` names, None for one in memory."""
-    database = url.database
+    """Return the SQLite file that ``url`` names, None for one in memory or another database."""
+    database = url.database if url.get_backend_name() == "sqlite" else None
     return None if not database or database == ":memory:" else Path(database)
 
 

@@ -189,6 +189,7 @@ driver = Table(
     Column("holder", String(255), nullable=False),  # HOST:PID
     Column("beat_s", Float, nullable=False),  # by the database's clock
     Column("lease_s", Float, nullable=False),  # valid for so long after a beat; 0: given back
+    Column("writes", BigInteger, nullable=False, server_default="0"),  # transactions of drivers
 )
 
 worker = Table(

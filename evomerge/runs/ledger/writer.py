@@ -3,18 +3,29 @@
 A transaction holds all that belongs together; the event that tells of it goes in with it.
 """
 
-import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, func, insert, select
+from sqlalchemy import Connection, Table, bindparam, func, insert, select, update
 
+from evomerge.errors import LedgerError
+from evomerge.execution.protocol import WorkerState
 from evomerge.runs.events import Event
 from evomerge.runs.ledger import tables
-from evomerge.runs.ledger.blocks import pack_answers, pack_scores
 from evomerge.runs.ledger.database import Ledger
+from evomerge.runs.ledger.driving import fenced
+from evomerge.runs.ledger.plain import (
+    StoredRecipe,
+    answer_rows,
+    attempt_row,
+    candidate_rows,
+    estimate_rows,
+    recipe_rows,
+    score_rows,
+    worker_rows,
+)
 from evomerge.runs.ledger.records import Estimates
 from evomerge.runs.ledger.rows import AttemptRecord, Block, CandidateRow, RunRow
 
@@ -22,22 +33,83 @@ from evomerge.runs.ledger.rows import AttemptRecord, Block, CandidateRow, RunRow
 _INSERT = {table: insert(table) for table in tables.METADATA.tables.values()}
 _LAST = {
     table: select(func.max(table.c.sequence)).where(table.c.run_id == bindparam("run"))
-    for table in (tables.decision, tables.event)
+    for table in (tables.decision, tables.event, tables.request)
 }
-
-StoredRecipe = Mapping[str, Any]
-"""A recipe's plain form, as ``Recipe.to_dict`` gives it."""
+_DRIVER = tables.driver.c
+_ENTER = (
+    update(tables.driver)
+    .where(_DRIVER.run_id == bindparam("run"), _DRIVER.epoch == bindparam("mine"))
+    .values(writes=_DRIVER.writes + 1)
+    .returning(_DRIVER.writes)
+)
+_WRITES = select(_DRIVER.writes).where(
+    _DRIVER.run_id == bindparam("run"), _DRIVER.epoch == bindparam("mine")
+)
+_ATTEMPT = tables.attempt.c
+_SAME_OR_DONE = (
+    select(_ATTEMPT.attempt_id)
+    .where(_ATTEMPT.run_id == bindparam("run"), _ATTEMPT.candidate_id == bindparam("candidate"))
+    .where(_ATTEMPT.split == bindparam("on"))
+    .where((_ATTEMPT.number == bindparam("no")) | (_ATTEMPT.status == "done"))
+)
 
 
 class RunWriter:
-    """Writes the rows of the run ``run_id``; one process does so, under the run folder's lock."""
+    """Writes the rows of the run ``run_id``.
 
-    def __init__(self, ledger: Ledger, run_id: str) -> None:
+    Args:
+        ledger: Where to.
+        run_id: The run.
+        epoch: What ``driving.claim`` gave this process: every transaction then holds the driver's
+            row and raises ``FencedError`` where it is another's. None writes without.
+    """
+
+    def __init__(self, ledger: Ledger, run_id: str, epoch: int | None = None) -> None:
         self.ledger = ledger
         self.run_id = run_id
+        self.epoch = epoch
         self._sequence: dict[Table, int] = {}
-        self._doubt: dict[Table, int] = {}
         self._open: Connection | None = None
+        self._unsure: int | None = None
+
+    @contextmanager
+    def batch(self, name: str = "batch") -> Iterator[None]:
+        """Put all writes of the block into one transaction, committed at its end.
+
+        Raises:
+            LedgerAwayError: Nothing was written, unless ``landed`` says that it was.
+            FencedError: Another driver has taken the run over; nothing was written.
+        """
+        assert self._open is None, "batches don't nest"
+        with self._write(name) as connection:
+            self._open = connection
+            try:
+                yield
+            finally:
+                self._open = None
+
+    def landed(self) -> bool:
+        """Say if the write that ended in ``LedgerAwayError`` is in the ledger all the same.
+
+        A connection that is lost during a commit leaves that open. Ask before writing it again.
+
+        Raises:
+            LedgerAwayError: The database is still away.
+            FencedError: Another driver has taken the run over.
+        """
+        expected, self._unsure = self._unsure, None
+        if expected is None:
+            return False
+        try:
+            with self.ledger.read() as connection:
+                mine = {"run": self.run_id, "mine": self.epoch}
+                writes = connection.scalar(_WRITES, mine)
+                if writes is None:
+                    raise fenced(connection, self.run_id, self.epoch or 0)
+        except BaseException:
+            self._unsure = expected
+            raise
+        return bool(writes >= expected)
 
     def create(self, row: RunRow) -> None:
         """Insert the run itself."""
@@ -47,28 +119,58 @@ class RunWriter:
             connection.execute(_INSERT[tables.run], values)
 
     def add_ask(
-        self, ask: int, candidates: Sequence[tuple[CandidateRow, StoredRecipe]], event: Event
+        self,
+        ask: int,
+        candidates: Sequence[tuple[CandidateRow, StoredRecipe]],
+        event: Event,
+        *,
+        n: int | None = None,
     ) -> None:
-        """Store a whole generation, recipes included, and the decision to evaluate it."""
+        """Store a whole ask, recipes included, and the decision to evaluate it.
+
+        Args:
+            ask: Its number.
+            candidates: What was proposed.
+            event: Tells of it.
+            n: Candidates that were asked for; None for a generation.
+        """
         ids = [row.candidate_id for row, _ in candidates]
         with self._write("ask") as connection:
             self._insert_candidates(connection, candidates)
-            self._decide(connection, "ask", {"ask": ask, "candidates": ids})
+            self._decide(connection, "ask", {"ask": ask, "candidates": ids, "n": n})
             self._tell_of(connection, event)
 
     def add_references(self, candidates: Sequence[tuple[CandidateRow, StoredRecipe]]) -> None:
         """Store reference candidates that aren't stored yet."""
+        table = tables.candidate
+        query = select(table.c.candidate_id).where(table.c.run_id == self.run_id)
         with self._write("references") as connection:
-            known = set(
-                connection.scalars(
-                    select(tables.candidate.c.candidate_id).where(
-                        tables.candidate.c.run_id == self.run_id
-                    )
-                )
-            )
+            known = set(connection.scalars(query))
             self._insert_candidates(
                 connection, [item for item in candidates if item[0].candidate_id not in known]
             )
+
+    def grant(self, leases: Sequence[tuple[str, str, int]]) -> None:
+        """Store that attempts are handed out, before they are.
+
+        Args:
+            leases: ``(candidate, split, number)`` of each.
+        """
+        now = time.time()
+        rows = [
+            {
+                "run_id": self.run_id,
+                "candidate_id": candidate,
+                "split": split,
+                "number": number,
+                "epoch": self.epoch or 0,
+                "granted_s": now,
+            }
+            for candidate, split, number in leases
+        ]
+        if rows:
+            with self._write("lease") as connection:
+                connection.execute(_INSERT[tables.lease], rows)
 
     def add_attempt(
         self,
@@ -76,14 +178,28 @@ class RunWriter:
         blocks: Sequence[Block],
         estimates: Estimates,
         event: Event | None,
-    ) -> None:
-        """Store a finished attempt with its scores; blocks that are stored already stay."""
+    ) -> bool:
+        """Store a finished attempt with its scores.
+
+        Returns:
+            False where the ledger has this attempt already, or a good one of this candidate: the
+            first commit wins, and nothing is stored of the late one.
+        """
+        key = {"run": self.run_id, "candidate": record.candidate_id, "on": record.split}
         with self._write("attempt") as connection:
-            self._insert_attempt(connection, record)
-            self._insert_blocks(connection, record, blocks)
-            self._insert_estimates(connection, record, estimates)
+            if connection.execute(_SAME_OR_DONE, key | {"no": record.number}).first():
+                return False
+            connection.execute(_INSERT[tables.attempt], attempt_row(self.run_id, record))
+            for table, rows in (
+                (tables.score_block, score_rows(self.run_id, record, blocks)),
+                (tables.answer_block, answer_rows(self.run_id, record, blocks)),
+                (tables.estimate, estimate_rows(self.run_id, record, estimates)),
+            ):
+                if rows:
+                    connection.execute(_INSERT[table], rows)
             if event is not None:
                 self._tell_of(connection, event)
+        return True
 
     def decide(self, kind: str, body: Mapping[str, Any], event: Event | None = None) -> None:
         """Store a decision."""
@@ -97,29 +213,33 @@ class RunWriter:
         with self._write("event") as connection:
             self._tell_of(connection, event)
 
-    @contextmanager
-    def together(self, name: str) -> Iterator[None]:
-        """Make one transaction of all that is written inside the block."""
-        with self._write(name) as connection:
-            self._open = connection
-            try:
-                yield
-            finally:
-                self._open = None
+    def store_workers(self, states: Sequence[WorkerState]) -> None:
+        """Store what the workers do just now; those not named stay as they are."""
+        if not states:
+            return
+        table = tables.worker
+        names = [state.name for state in states]
+        with self._write("workers") as connection:
+            mine = (table.c.run_id == self.run_id) & table.c.worker.in_(names)
+            connection.execute(table.delete().where(mine))
+            connection.execute(_INSERT[table], worker_rows(self.run_id, states))
 
-    def was_committed(self) -> bool:
-        """Say if the last write, which raised, went in all the same.
+    def add_request(self, kind: str, body: Mapping[str, Any]) -> int:
+        """Ask something of the run's driver, from any process; return its sequence number.
 
-        A connection that breaks during the commit leaves that open. Only this driver writes
-        decisions and events, so their last numbers tell; a write without either gives False.
+        Raises:
+            LedgerError: There is no such run.
         """
-        if not self._doubt:
-            return False
-        with self.ledger.read() as connection:
-            return all(
-                connection.scalar(_LAST[table], {"run": self.run_id}) == last
-                for table, last in self._doubt.items()
-            )
+        table = tables.request
+        run = select(tables.run.c.run_id).where(tables.run.c.run_id == self.run_id)
+        with self._write("request") as connection:
+            # Several processes may ask at once; drivers never hold the run's own row.
+            if connection.scalar(run.with_for_update()) is None:
+                raise LedgerError(f"ledger {self.ledger.where} has no run {self.run_id}.")
+            sequence = (connection.scalar(_LAST[table], {"run": self.run_id}) or 0) + 1
+            row = {"run_id": self.run_id, "sequence": sequence, "kind": kind}
+            connection.execute(_INSERT[table], row | {"body": dict(body), "made_s": time.time()})
+        return sequence
 
     @contextmanager
     def _write(self, name: str) -> Iterator[Connection]:
@@ -127,132 +247,40 @@ class RunWriter:
         if self._open is not None:
             yield self._open
             return
-        before = dict(self._sequence)
+        self._unsure = None
         try:
             with self.ledger.write(name) as connection:
+                if self.epoch is not None:
+                    self._unsure = self._enter(connection, self.epoch)
                 yield connection
         except BaseException:
-            self._doubt = {t: last for t, last in self._sequence.items() if last != before.get(t)}
             self._sequence.clear()
             raise
+        self._unsure = None
+
+    def _enter(self, connection: Connection, epoch: int) -> int:
+        """Hold the driver's row and count this transaction; return its number."""
+        number = connection.scalar(_ENTER, {"run": self.run_id, "mine": epoch})
+        if number is None:
+            raise fenced(connection, self.run_id, epoch)
+        return int(number)
 
     def _insert_candidates(
-        self, connection: Connection, items: Iterable[tuple[CandidateRow, StoredRecipe]]
+        self, connection: Connection, items: Sequence[tuple[CandidateRow, StoredRecipe]]
     ) -> None:
-        items = list(items)
         if not items:
             return
         bodies = {row.recipe_hash: body for row, body in items}
         table = tables.recipe
-        known = set(
-            connection.scalars(
-                select(table.c.recipe_hash).where(
-                    table.c.run_id == self.run_id, table.c.recipe_hash.in_(bodies)
-                )
-            )
+        query = select(table.c.recipe_hash).where(
+            table.c.run_id == self.run_id, table.c.recipe_hash.in_(bodies)
         )
-        recipes = [
-            {"run_id": self.run_id, "recipe_hash": key, "body": _canonical(body)}
-            for key, body in bodies.items()
-            if key not in known
-        ]
-        if recipes:
-            connection.execute(_INSERT[table], recipes)
-        rows = [
-            dict(vars(row)) | {"run_id": self.run_id, "parents": list(row.parents)}
-            for row, _ in items
-        ]
+        known = set(connection.scalars(query))
+        fresh = {key: body for key, body in bodies.items() if key not in known}
+        if fresh:
+            connection.execute(_INSERT[table], recipe_rows(self.run_id, fresh))
+        rows = candidate_rows(self.run_id, [row for row, _ in items])
         connection.execute(_INSERT[tables.candidate], rows)
-
-    def _insert_attempt(self, connection: Connection, record: AttemptRecord) -> None:
-        failure = record.failure
-        connection.execute(
-            _INSERT[tables.attempt],
-            {
-                "run_id": self.run_id,
-                "candidate_id": record.candidate_id,
-                "split": record.split,
-                "number": record.number,
-                "status": "lost" if record.lost else "failed" if failure else "done",
-                "failure_kind": failure.kind if failure else None,
-                "failure_message": failure.message if failure else None,
-                "failure_detail": failure.detail if failure else None,
-                "merge_s": record.merge_s,
-                "score_s": record.score_s,
-                "worker": record.worker,
-                "numeric_class": record.numeric_class,
-                "reused": record.reused,
-                "notes": dict(record.notes),
-                "tokenise_s": record.tokenise_s,
-                "wait_s": record.wait_s,
-                "busy_s": record.busy_s,
-                "devices": record.devices,
-                "finished_s": time.time(),
-            },
-        )
-
-    def _insert_blocks(
-        self, connection: Connection, record: AttemptRecord, blocks: Sequence[Block]
-    ) -> None:
-        table = tables.score_block
-        known: set[tuple[str, int]] = set()
-        if record.number > 1:
-            mine = (table.c.run_id == self.run_id) & (table.c.candidate_id == record.candidate_id)
-            query = select(table.c.task, table.c.block).where(mine, table.c.split == record.split)
-            known = {(row.task, row.block) for row in connection.execute(query)}
-        fresh = [block for block in blocks if (block.ref.task, block.ref.block) not in known]
-        place = {"run_id": self.run_id, "candidate_id": record.candidate_id}
-        scores = [
-            place
-            | {
-                "task": block.ref.task,
-                "split": block.ref.split,
-                "metric": metric,
-                "block": block.ref.block,
-                "n": values.shape[0],
-                "width": values.shape[1],
-                "data": pack_scores(values),
-                "cache_key": block.cache_key,
-                "attempt": record.number,
-                "reused": block.reused,
-            }
-            for block in fresh
-            for metric, values in block.values.items()
-        ]
-        answers = [
-            place
-            | {
-                "task": block.ref.task,
-                "split": block.ref.split,
-                "block": block.ref.block,
-                "data": pack_answers(block.answers),
-            }
-            for block in fresh
-            if block.answers is not None
-        ]
-        for rows, target in ((scores, table), (answers, tables.answer_block)):
-            if rows:
-                connection.execute(_INSERT[target], rows)
-
-    def _insert_estimates(
-        self, connection: Connection, record: AttemptRecord, estimates: Estimates
-    ) -> None:
-        rows = [
-            {
-                "run_id": self.run_id,
-                "candidate_id": record.candidate_id,
-                "split": record.split,
-                "task": task,
-                "metric": metric,
-                "n": found.n,
-                "value": found.value,
-                "low": found.low,
-                "high": found.high,
-            }
-            for (task, metric), found in estimates.items()
-        ]
-        if rows:
-            connection.execute(_INSERT[tables.estimate], rows)
 
     def _decide(self, connection: Connection, kind: str, body: Mapping[str, Any]) -> None:
         connection.execute(
@@ -284,8 +312,3 @@ class RunWriter:
             self._sequence[table] = connection.scalar(_LAST[table], {"run": self.run_id}) or 0
         self._sequence[table] += 1
         return self._sequence[table]
-
-
-def _canonical(body: StoredRecipe) -> str:
-    """Return ``body`` as JSON; keys keep their order, because that of the sources counts."""
-    return json.dumps(body, separators=(",", ":"), allow_nan=False)

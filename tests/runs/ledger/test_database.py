@@ -83,7 +83,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://host/db", "keeps its ledger in SQLite"),
+        ("mysql://host/db", "a database that evomerge doesn't know"),
         ("sqlite://", "names no file"),
         ("runs/ledger.db", "not a database URL"),
     ],
@@ -107,15 +107,20 @@ def test_a_write_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
     assert RunRecords(ledger, "run1").decisions() == []
 
 
-def test_the_first_commit_of_a_block_wins(tmp_path: Path) -> None:
+def test_the_first_commit_wins(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path, create=True)
     writer, records = RunWriter(ledger, "run1"), RunRecords(ledger, "run1")
-    first = AttemptRecord("0-0", "search", 1, None)
-    writer.add_attempt(first, [block(1.0)], {}, None)
+    lost = AttemptRecord("0-0", "search", 1, Failure("died", "gone"), lost=True)
+    assert writer.add_attempt(lost, [], {}, None)
+    assert not writer.add_attempt(lost, [], {}, Asked(0, ("0-0",)))
     second = AttemptRecord("0-0", "search", 2, None)
-    writer.add_attempt(second, [block(0.0), block(0.5, number=1)], {}, None)
+    assert writer.add_attempt(second, [block(1.0), block(0.5, number=1)], {}, None)
+    late = AttemptRecord("0-0", "search", 3, None)
+    assert not writer.add_attempt(late, [block(0.0)], {}, Asked(0, ("0-0",)))
     scores = records.scores("0-0", "search", "near", "hit")
     assert scores[:, 0].tolist() == [1.0, 1.0, 0.5, 0.5]
+    assert [row.number for row in records.attempts()] == [1, 2]
+    assert records.events() == []
 
 
 def test_attempts_keep_their_order_and_failure(tmp_path: Path) -> None:

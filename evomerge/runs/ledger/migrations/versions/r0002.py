@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("holder", sa.String(length=255), nullable=False),
         sa.Column("beat_s", sa.Float(), nullable=False),
         sa.Column("lease_s", sa.Float(), nullable=False),
+        sa.Column("writes", sa.BigInteger(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("run_id"),
     )
     op.create_table(
