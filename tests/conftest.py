@@ -20,6 +20,11 @@ from evomerge.evaluation.protocol import EVALUATORS
 from evomerge.merging.registry import METHODS
 from evomerge.recipes.declarations import Registry
 from evomerge.search.protocol import SEARCHERS
+from tests.fixtures_postgres import (  # noqa: F401  fixtures for all tests
+    _server,
+    postgres_server,
+    postgres_url,
+)
 
 settings.register_profile(
     "dev", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -167,16 +167,13 @@ def write_run(path: Path, *, run_id: str, name: str, ledger: str, config: str) -
         ledger: URL of the ledger; a relative SQLite file is relative to the working folder.
         config: The resolved run file as YAML.
     """
-    database, _, options = ledger.removeprefix(_SQLITE).partition("?")
-    file = Path(database).absolute()
-    body = {
-        "schema_version": SCHEMA_VERSION,
-        "run_id": run_id,
-        "name": name,
-        "ledger": f"{_SQLITE}{file}" + (f"?{options}" if options else ""),
+    body = {"schema_version": SCHEMA_VERSION, "run_id": run_id, "name": name, "ledger": ledger}
+    if ledger.startswith(_SQLITE):
+        database, _, options = ledger.removeprefix(_SQLITE).partition("?")
+        file = Path(database).absolute()
+        body["ledger"] = f"{_SQLITE}{file}" + (f"?{options}" if options else "")
         # Found again when the workspace moves as a whole, or is mounted elsewhere.
-        "ledger_from_here": os.path.relpath(file, path.absolute()),
-    }
+        body["ledger_from_here"] = os.path.relpath(file, path.absolute())
     write_atomically(path / "config.yaml", config)
     write_atomically(path / "run.json", json.dumps(body, indent=2) + "\n")
     return RunFolder.open(path)
@@ -220,11 +217,13 @@ def _lock(file: IO[str]) -> bool:
 
 
 def _ledger_url(path: Path, raw: dict[str, Any]) -> str:
-    """Return the ledger's URL; where the file has moved along with the folder, the new place."""
+    """Return the ledger's URL; where its file has moved along with the folder, the new place."""
     url = str(raw["ledger"])
+    if not url.startswith(_SQLITE):
+        return url
     database, _, options = url.removeprefix(_SQLITE).partition("?")
     beside = path / str(raw.get("ledger_from_here", ""))
-    if url.startswith(_SQLITE) and not Path(database).exists() and beside.is_file():
+    if not Path(database).exists() and beside.is_file():
         return f"{_SQLITE}{beside.resolve()}" + (f"?{options}" if options else "")
     return url
 

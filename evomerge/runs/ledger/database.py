@@ -173,12 +173,12 @@ def parse_ledger_url(url: str) -> URL:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
         shown = re.sub(r":[^:@/]*@", ":***@", url)
         raise LedgerError(f"ledger {shown!r} is not a database URL. Write {_EXAMPLE}.") from error
     if is_postgres(parsed):
         return check_postgres_url(parsed)
-    if parsed.get_backend_name() != "sqlite":
+    if parsed.drivername != "sqlite":
         raise LedgerError(
             f"ledger {redacted(parsed)!r} is of a database that evomerge doesn't know. "
             f"Write {_EXAMPLE}."

@@ -11,7 +11,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -176,6 +175,8 @@ def _is_gone(holder: str, age_s: float) -> bool:
     host, _, pid = holder.rpartition(":")
     if host != socket.gethostname() or not pid.isdigit():
         return False
+    import psutil  # takes longer to load than most commands need
+
     try:
         process = psutil.Process(int(pid))
         if process.status() == psutil.STATUS_ZOMBIE:

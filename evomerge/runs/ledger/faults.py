@@ -46,11 +46,12 @@ def ledger_error(where: str, error: SQLAlchemyError, *, file: Path | None) -> Le
             "go on with 'evomerge resume'; everything that was finished is stored."
         )
     if is_away(error):
-        cause = "the server" if file is None else "the file, and no process blocks it,"
-        return LedgerAwayError(
-            f"ledger {where} is away: {reason}. Check that {cause} can be reached; a run waits for "
-            "it and goes on by itself."
+        cause = (
+            "the server runs and can be reached"
+            if file is None
+            else "its folder is there and no other process blocks it"
         )
+        return LedgerAwayError(f"ledger {where} is away: {reason}. Check that {cause}.")
     advice = (
         "that the database and its user exist, and that ~/.pgpass, PGPASSFILE or PGPASSWORD has "
         "the password"
@@ -104,4 +105,6 @@ def _free(file: Path) -> int:
 
 
 def _one_line(error: object) -> str:
-    return "; ".join(line.strip() for line in str(error).splitlines() if line.strip()).rstrip(".")
+    """Return the text of ``error``; libpq adds a question in lines of its own."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return "; ".join(line for line in lines if line and not line.endswith("?")).rstrip(".")

@@ -60,7 +60,8 @@ def check_postgres_url(url: URL) -> URL:
 def redacted(url: URL) -> str:
     """Return ``url`` as text without secrets."""
     shown = url.update_query_dict({name: "***" for name in _SECRETS if name in url.query})
-    return shown.render_as_string(hide_password=True).replace("+psycopg://", "://")
+    text = shown.render_as_string(hide_password=True).replace("+psycopg://", "://")
+    return text.replace("%2F", "/").replace("%2A", "*")
 
 
 def postgres_engine(url: URL) -> Engine:
