@@ -72,6 +72,11 @@ class GenerationBatch:
     stop: tuple[str, ...]
     truncated: tuple[bool, ...]
 
+    @property
+    def n_rows(self) -> int:
+        """Most rows that go through the model at once."""
+        return len(self.tokens)
+
 
 @dataclass(frozen=True)
 class ScoringBatch:
@@ -95,6 +100,11 @@ class ScoringBatch:
     column: Tensor
     target: Tensor
     starts: tuple[int, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Most rows that go through the model at once."""
+        return len(self.tokens)
 
 
 @dataclass(frozen=True)

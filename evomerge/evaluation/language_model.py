@@ -43,6 +43,9 @@ class LanguageModel:
     Attributes:
         encoder: Makes requests from texts.
         eos_ids: Tokens that end an answer.
+        batch_limit: Most rows of the batches that are planned from now on, whatever an evaluator
+            asks for; None for no limit.
+        rows_in_hand: Rows of the batch that was run last: what was too much, if memory ran out.
     """
 
     def __init__(self, model: Any, tokenizer: Any, device: str | torch.device = "cpu") -> None:
@@ -58,6 +61,8 @@ class LanguageModel:
         self.pad_id = _pad_id(tokenizer, self.eos_ids)
         self._shares = self._optional["position_ids"] and can_fork(model.config)
         self._stops: dict[tuple[str, ...], StopTexts] = {}
+        self.batch_limit: int | None = None
+        self.rows_in_hand = 0
 
     @classmethod
     def load(
@@ -68,6 +73,7 @@ class LanguageModel:
         device: str = "cpu",
         *,
         trust_remote_code: bool = False,
+        spread: bool = False,
     ) -> "LanguageModel":
         """Load a checkpoint folder.
 
@@ -77,6 +83,7 @@ class LanguageModel:
             dtype: ``float32``, ``bfloat16`` …; the checkpoint's own if None.
             device: ``cpu``, ``cuda``, ``cuda:1`` …; ``auto`` takes a GPU if there is one.
             trust_remote_code: Run code that the folder brings.
+            spread: Lay the layers on all visible GPUs; ``device`` isn't looked at.
 
         Raises:
             ModelError: The folder is no usable checkpoint.
@@ -87,15 +94,20 @@ class LanguageModel:
 
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        model = load_resident(
-            folder, dtype=dtype, device=device, trust_remote_code=trust_remote_code
+        place = None if spread else device
+        model: Any = load_resident(
+            folder, dtype=dtype, device=place, trust_remote_code=trust_remote_code
         )
         tokenizer = AutoTokenizer.from_pretrained(
             str(tokenizer_folder or folder),
             trust_remote_code=trust_remote_code,
             local_files_only=True,
         )
-        return cls(model, tokenizer, device)
+        if not spread:
+            return cls(model, tokenizer, device)
+        loaded = cls(model, tokenizer, model.get_input_embeddings().weight.device)
+        loaded._shares = False  # a shared context's cache would have to be cut on every device
+        return loaded
 
     def parameters(self, checkpoint: "Checkpoint") -> dict[str, Tensor]:
         """Return checkpoint tensor name → live tensor of the model, which a merge writes into."""
@@ -114,7 +126,7 @@ class LanguageModel:
         return batches.plan_generation(
             examples,
             block_size=block_size,
-            batch_size=batch_size,
+            batch_size=self._limited(batch_size),
             pad_id=self.pad_id,
             device=self.device,
         )
@@ -131,12 +143,15 @@ class LanguageModel:
         return plan_scoring(
             examples,
             block_size=block_size,
-            batch_size=batch_size,
+            batch_size=self._limited(batch_size),
             max_logits=max(1, MAX_LOGIT_ELEMENTS // vocabulary),
             pad_id=self.pad_id,
             share_contexts=self._shares,
             device=self.device,
         )
+
+    def _limited(self, batch_size: int) -> int:
+        return batch_size if self.batch_limit is None else min(batch_size, self.batch_limit)
 
     @torch.inference_mode()
     def generate(
@@ -183,6 +198,7 @@ class LanguageModel:
         ]
 
     def _generate_batch(self, batch: GenerationBatch) -> list[Generated]:
+        self.rows_in_hand = batch.n_rows
         stops = self._stops.get(batch.stop)
         if stops is None:
             stops = self._stops[batch.stop] = StopTexts(batch.stop, self._decode)
@@ -204,6 +220,7 @@ class LanguageModel:
     def _score_batch(
         self, batch: ScoringBatch | SharedBatch, softmax_dtype: torch.dtype | None
     ) -> list[Scored]:
+        self.rows_in_hand = batch.n_rows
         if isinstance(batch, SharedBatch):
             return score_shared(self._forward_cached, self._forward_later, batch, softmax_dtype)
         return score_batch(self._forward_once, batch, softmax_dtype)

@@ -62,6 +62,11 @@ class SharedBatch:
     order: Tensor
     starts: tuple[int, ...]
 
+    @property
+    def n_rows(self) -> int:
+        """Most rows that go through the model at once."""
+        return max(len(self.tokens), *(len(part.tokens) for part in self.rest), 0)
+
 
 Group = tuple[tuple[int, ...], list[tuple[Slot, ScoringRequest]]]
 """A context and the requests that have it."""

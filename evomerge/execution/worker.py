@@ -3,13 +3,16 @@
 Nothing that a candidate does can end a worker: every error becomes a recorded failure.
 """
 
+import contextlib
+import gc
+import hashlib
 import os
 import platform
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +27,20 @@ from evomerge.evaluation.protocol import (
     ExampleRecord,
     Metric,
 )
+from evomerge.execution.devices import (
+    make_repeatable,
+    must_spread,
+    numeric_class,
+    resolve_device,
+)
 from evomerge.execution.protocol import BlockRef, BlockScores, Failure, Job, Outcome
 from evomerge.merging.engine import Merger
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.recipes.declarations import load_plugin_file
 from evomerge.recipes.recipe import Source
+
+BATCHES_IN_CLASS = 120
+"""Characters that the limits of batches may take in a numeric class, a column of 255."""
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_cpu")
 
@@ -69,7 +81,7 @@ class WorkerSpec:
         tokenizer: Source of the tokenizer.
         dtype: Element type of the resident model; None keeps the base's.
         evaluators: Tasks.
-        device: Torch device.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` …; what is there is found where it is built.
         threads: Torch threads; part of the numeric class.
         plugins: Plug-in files to load first.
         cache_dir: Folder for figures of the sources that outlive the process.
@@ -95,52 +107,100 @@ class WorkerSpec:
         """Build the worker.
 
         Raises:
-            EvomergeError: A source, plug-in or evaluator can't be used.
+            EvomergeError: A source, plug-in, evaluator or the device can't be used.
         """
+        if self.device != "cpu":
+            make_repeatable()
         evaluators = self.built
         for plugin in self.plugins:
             if evaluators is None:
                 load_plugin_file(plugin)
         torch.set_num_threads(self.threads)
         names = {source.name: source for source in self.sources}
-        trusted = names[self.base].trust_remote_code
         checkpoints = {name: Checkpoint.open(path) for name, path in self.folders.items()}
+        base = checkpoints[self.base]
+        device = resolve_device(self.device)
+        spread = must_spread(self.device, base.total_bytes)
         model = LanguageModel.load(
             self.folders[self.base],
             self.folders[self.tokenizer],
             self.dtype,
-            self.device,
-            trust_remote_code=trusted,
+            device,
+            trust_remote_code=names[self.base].trust_remote_code,
+            spread=spread,
         )
-        merger = Merger(checkpoints, names, device=self.device, cache_dir=self.cache_dir)
+        merger = Merger(checkpoints, names, device=device, cache_dir=self.cache_dir)
+        if spread:
+            merger.spill()  # the GPUs are full of the model
         if evaluators is None:
             evaluators = {spec.name: spec.build() for spec in self.evaluators}
+        n_devices = torch.cuda.device_count() if spread else 1
         return Worker(
-            model=model, merger=merger, base=checkpoints[self.base], evaluators=evaluators
+            model=model,
+            merger=merger,
+            base=base,
+            evaluators=evaluators,
+            device=device,
+            numeric_class=numeric_class(device, self.threads, n_devices=n_devices),
         )
+
+
+@dataclass
+class _Attempt:
+    """What one job has come to so far; it outlives a lack of memory."""
+
+    job: Job
+    step: str = "merging"
+    task: tuple[str, str] | None = None
+    merged: bool = False
+    spilled: bool = False
+    scores: dict[tuple[str, str], list[BlockScores]] = field(default_factory=dict)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    notes: dict[str, str] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Count the time of the block, less what is counted within it, as ``part``."""
+        began, inner = time.perf_counter(), sum(self.seconds.values())
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - began
+            self.seconds[part] += spent - (sum(self.seconds.values()) - inner)
 
 
 @dataclass
 class Worker:
     """Merges and scores jobs, one at a time.
 
+    Where memory runs out while a task is scored, the task's batches are halved, for this worker's
+    later jobs too; a smaller batch rounds otherwise, so the outcomes' numeric class names it. Then
+    sources and figures that are kept in memory are given up, and only then the job fails.
+
     Args:
         model: The resident model.
         merger: Writes recipes into its parameters.
         base: Checkpoint of the base, which names the parameters.
         evaluators: Task → evaluator.
+        device: Where the model lies.
+        numeric_class: What decides rounding besides recipe and batches.
         name: How the ledger names this worker.
+        on_step: Told what a job does next: ``merging``, ``scoring task 'sort'``.
     """
 
     model: LanguageModel
     merger: Merger
     base: Checkpoint
     evaluators: Mapping[str, Evaluator]
+    device: str = "cpu"
+    numeric_class: str = ""
     name: str = field(default_factory=lambda: f"{platform.node()}:{os.getpid()}")
+    on_step: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
         self._targets = self.model.parameters(self.base)
         self._prepared: dict[tuple[str, str], Any] = {}
+        self._limits: dict[str, int] = {}
 
     def run(self, job: Job) -> Outcome:
         """Merge ``job.recipe`` into the resident model and score the job's blocks.
@@ -148,41 +208,95 @@ class Worker:
         Returns:
             Scores, or the failure; only KeyboardInterrupt is raised.
         """
-        began = time.perf_counter()
-        merged = began
-        scores: list[BlockScores] = []
-        failure = None
-        step = "merging"
-        try:
-            self.merger.merge_into(job.recipe, self._targets)
-            merged = time.perf_counter()
-            step = "scoring"
-            with torch.inference_mode():
-                for task, split, blocks in _by_task(job.blocks):
-                    step = f"scoring task {task!r}"
-                    scores += self._score(task, split, blocks, keep_answers=job.keep_answers)
-        except Exception as error:  # noqa: BLE001  a candidate must never end a run
-            failure = failure_of(error, step)
-            scores = []
+        attempt = _Attempt(job)
+        failure = self._try(attempt)
+        while failure is not None and failure.kind == "memory" and self._give_up_memory(attempt):
+            failure = self._try(attempt)
+        if failure is not None:
             # A merge that ended half-way, or a model that a task has touched, is written anew.
             self.merger.forget()
-            if merged == began:
-                merged = time.perf_counter()
+        found = [] if failure else [block for part in attempt.scores.values() for block in part]
         return Outcome(
             job=job,
-            scores=scores,
+            scores=found,
             failure=failure,
-            merge_s=merged - began,
-            score_s=time.perf_counter() - merged,
+            merge_s=attempt.seconds["merge"],
+            score_s=attempt.seconds["score"],
+            tokenise_s=attempt.seconds["tokenise"],
             worker=self.name,
+            numeric_class=self._class(),
+            notes=attempt.notes,
         )
 
-    def _score(
-        self, task: str, split: str, blocks: Sequence[int], *, keep_answers: bool
-    ) -> Iterator[BlockScores]:
+    def _try(self, attempt: _Attempt) -> Failure | None:
+        """Do what is still to do of an attempt; returns why it ended early."""
+        job = attempt.job
+        try:
+            if not attempt.merged:
+                self._begin(attempt, "merging")
+                with attempt.timed("merge"):
+                    self.merger.merge_into(job.recipe, self._targets)
+                    if self.device != "cpu":
+                        torch.cuda.synchronize()
+                attempt.merged = True
+            for task, split, blocks in _by_task(job.blocks):
+                if (task, split) not in attempt.scores:
+                    self._begin(attempt, f"scoring task {task!r}", (task, split))
+                    with attempt.timed("score"), torch.inference_mode():
+                        attempt.scores[task, split] = list(self._score(attempt, blocks))
+        except Exception as error:  # noqa: BLE001  a candidate must never end a run
+            return failure_of(error, attempt.step)
+        return None
+
+    def _begin(self, attempt: _Attempt, step: str, task: tuple[str, str] | None = None) -> None:
+        attempt.step, attempt.task = step, task
+        self.model.rows_in_hand = 0
+        if self.on_step is not None:
+            self.on_step(step)
+
+    def _give_up_memory(self, attempt: _Attempt) -> bool:
+        """Halve the batches of the task that failed, or spill; tells whether there was a way."""
+        rows = self.model.rows_in_hand
+        if attempt.task is not None and rows > 1:
+            task = attempt.task[0]
+            self._limits[task] = rows // 2
+            self._drop(lambda key: key[0] == task)
+            attempt.notes["batch"] = f"{task}: halved to {rows // 2}"
+        elif not attempt.spilled:
+            attempt.spilled = True
+            self.merger.spill()
+            self._drop(lambda key: key != attempt.task)
+            attempt.notes["sources"] = "spilled"
+        else:
+            return False
+        gc.collect()
+        if self.device != "cpu":
+            torch.cuda.empty_cache()
+        return True
+
+    def _drop(self, chosen: Callable[[tuple[str, str]], bool]) -> None:
+        """Drop prepared requests; they are built again when they are needed."""
+        for key in [key for key in self._prepared if chosen(key)]:
+            del self._prepared[key]
+
+    def _class(self) -> str:
+        """The numeric class, with the limits of batches that it has come to."""
+        if not self._limits or not self.numeric_class:
+            return self.numeric_class
+        limits = " ".join(f"batch≤{n}:{task}" for task, n in sorted(self._limits.items()))
+        if len(limits) > BATCHES_IN_CLASS:
+            limits = f"batches={hashlib.sha256(limits.encode()).hexdigest()[:16]}"
+        return f"{self.numeric_class} {limits}"
+
+    def _score(self, attempt: _Attempt, blocks: Sequence[int]) -> Iterator[BlockScores]:
         """Score blocks of one task together; batches never cross a block."""
+        assert attempt.task is not None
+        task, split = attempt.task
         evaluator = self.evaluators[task]
-        requests = self._requests(task, split)
+        if attempt.task not in self._prepared:
+            with attempt.timed("tokenise"):
+                self._prepare(task, split)
+        requests = self._prepared[task, split]
         n_examples, size = evaluator.n_examples(split), evaluator.block_size
         parts = [range(b * size, min((b + 1) * size, n_examples)) for b in blocks]
         indices = [index for part in parts for index in part]
@@ -194,15 +308,16 @@ class Worker:
             yield BlockScores(
                 ref=BlockRef(task, split, block),
                 values={metric.name: _column(metric, mine) for metric in evaluator.metrics},
-                answers=[record.answer for record in mine] if keep_answers else None,
+                answers=[record.answer for record in mine] if attempt.job.keep_answers else None,
             )
 
-    def _requests(self, task: str, split: str) -> Any:
-        """Return the task's requests, built and tokenised once."""
-        if (task, split) not in self._prepared:
-            evaluator = self.evaluators[task]
-            self._prepared[task, split] = evaluator.prepare(self.model, split)
-        return self._prepared[task, split]
+    def _prepare(self, task: str, split: str) -> None:
+        """Build and tokenise the task's requests, in batches within its limit."""
+        self.model.batch_limit = self._limits.get(task)
+        try:
+            self._prepared[task, split] = self.evaluators[task].prepare(self.model, split)
+        finally:
+            self.model.batch_limit = None
 
 
 def failure_of(error: Exception, step: str) -> Failure:
@@ -218,44 +333,13 @@ def failure_of(error: Exception, step: str) -> Failure:
         isinstance(error, RuntimeError) and any(word in text.lower() for word in _NO_MEMORY)
     ):
         # torch's own message holds sizes that differ from one failure to the next.
-        message = f"memory ran out while {step}. Use a smaller batch_size or fewer threads."
+        message = f"memory ran out while {step}. Use fewer workers, a smaller batch_size or dtype."
         return Failure("memory", message, detail)
     if isinstance(error, (NotFiniteError, FloatingPointError)):
         return Failure("nan", f"{step}: {text}", detail)
     if isinstance(error, EvomergeError):
         return Failure("exception", text, detail)
     return Failure("exception", f"{step}: {type(error).__name__}: {text}", detail)
-
-
-def resolve_device(device: str) -> str:
-    """Return the torch device that ``device`` names; ``auto`` is a GPU if there is one.
-
-    Raises:
-        EvomergeError: There is no such device here.
-    """
-    n_gpus = torch.cuda.device_count()
-    if device == "auto":
-        return "cuda:0" if n_gpus else "cpu"
-    try:
-        parsed = torch.device(device)
-    except RuntimeError:
-        raise EvomergeError(f"got {device!r}, expected auto, cpu, cuda or cuda:N.") from None
-    if parsed.type == "cpu":
-        return "cpu"
-    if parsed.type != "cuda" or (parsed.index or 0) >= n_gpus:
-        raise EvomergeError(
-            f"got {device!r}, but this machine has {n_gpus} CUDA devices. Use auto or cpu."
-        )
-    return f"cuda:{parsed.index or 0}"
-
-
-def numeric_class(device: str, threads: int) -> str:
-    """Return what decides rounding besides the recipe: device, library versions, threads."""
-    if device.startswith("cuda"):
-        where = torch.cuda.get_device_name(device)
-    else:
-        where = f"cpu {torch.backends.cpu.get_cpu_capability()} threads={threads}"
-    return f"{where} torch={torch.__version__} transformers={version('transformers')}"
 
 
 def _by_task(blocks: Sequence[BlockRef]) -> Iterator[tuple[str, str, list[int]]]:

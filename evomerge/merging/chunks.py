@@ -58,6 +58,11 @@ class Buffers:
             self._free[buffer.dtype].append(buffer)
         self._used.clear()
 
+    def clear(self) -> None:
+        """Give all memory back."""
+        self._free.clear()
+        self._used.clear()
+
 
 class Whole:
     """A tensor in memory, read piece by piece.

@@ -70,6 +70,7 @@ class Merger:
         self._written: dict[str, _Written] = {}
         self._plans: dict[object, list[Output]] = {}
         self._raws: dict[tuple[str, str], Tensor] = {}
+        self._spilled = False
 
     def check(self, recipe: Recipe) -> None:
         """Make sure that a recipe can be merged; one of the same form is checked only once.
@@ -149,6 +150,19 @@ class Merger:
         """Forget what was written: the next merge writes every tensor."""
         self._written.clear()
 
+    def spill(self) -> None:
+        """Give up memory for good: merges read the sources from their mapped files from now on.
+
+        On a GPU its copies of the sources go, and pieces of the files are sent to it as they are
+        needed; anywhere, scratch memory and figures of the sources go too. Weights are written bit
+        for bit as before, more slowly.
+        """
+        self._spilled = True
+        self._raws.clear()
+        self._lowering.finish()  # a merge that failed half-way holds on to its buffers
+        self._buffers.clear()
+        self._store.clear()
+
     def _outputs(self, recipe: Recipe) -> list[Output]:
         """What the merged model consists of, found and checked once for recipes of one form."""
         form = (
@@ -215,11 +229,11 @@ class Merger:
             target.copy_(flat.view(target.shape))
 
     def _raw(self, leaf: Leaf) -> Tensor:
-        """The stored values of a source's tensor, flat, on the merger's device."""
+        """The stored values of a source's tensor, flat: on the merger's device until ``spill``."""
         key = (leaf.content, leaf.tensor)
         if key not in self._raws:
             stored = self._by_content[leaf.content].read(leaf.tensor).reshape(-1)
-            self._raws[key] = stored.to(self._device)
+            self._raws[key] = stored if self._spilled else stored.to(self._device)
         return self._raws[key]
 
 

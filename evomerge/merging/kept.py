@@ -71,6 +71,11 @@ class KeptFigures:
         except OSError as error:
             logger.debug("figures of the sources can't be kept in %s: %s", self._folder, error)
 
+    def clear(self) -> None:
+        """Forget what is in memory, once it is written."""
+        self.flush()
+        self._known.clear()
+
     def _read(self, name: str) -> dict[str, Any]:
         with suppress(OSError, ValueError):
             found = json.loads((self._folder / name).read_text(encoding="utf-8"))

@@ -57,7 +57,8 @@ class SourcePiece:
             MergeError: One of them is NaN or infinite.
         """
         piece = self.raw[start:stop]
-        if piece.dtype != self._wide:
+        # A source that was spilled lies in host memory, and the buffer on the merger's device.
+        if piece.dtype != self._wide or piece.device != self._buffer.device:
             piece = self._buffer[: stop - start].copy_(piece)
         # The sum is cheap and catches nearly all; it may overflow, so it isn't the last word.
         if not self._checked and not piece.sum().isfinite() and not piece.isfinite().all():

@@ -143,6 +143,13 @@ class Store:
         if kept is not None:
             weakref.finalize(self, kept.flush)
 
+    def clear(self) -> None:
+        """Forget all figures; those kept on disk are read again, others computed again."""
+        if self._kept is not None:
+            self._kept.clear()
+        self._figures.clear()
+        self._counts.clear()
+
     def is_finite(self, leaf: Leaf) -> bool:
         """Tell whether all values of a tensor were seen to be finite."""
         return bool(self._recall("finite", leaf, leaf))

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def load_resident(
-    folder: Path, *, dtype: str | None, device: str, trust_remote_code: bool = False
+    folder: Path, *, dtype: str | None, device: str | None, trust_remote_code: bool = False
 ) -> nn.Module:
     """Load the causal language model in ``folder`` for evaluation and in-place merging.
 
@@ -28,7 +28,7 @@ def load_resident(
         folder: A Hugging Face folder with safetensors.
         dtype: Element type by torch's name (``float32``, ``bfloat16`` …); None keeps the
             checkpoint's.
-        device: Torch device, ``cpu`` or ``cuda:0``.
+        device: Torch device, ``cpu`` or ``cuda:0``; None lays the layers on all visible GPUs.
         trust_remote_code: Run the code that the folder brings, where its configuration asks for it.
 
     Returns:
@@ -51,6 +51,7 @@ def load_resident(
             local_files_only=True,
             use_safetensors=True,
             output_loading_info=True,
+            **({"device_map": "auto", "max_memory": _gpu_memory()} if device is None else {}),
         )
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, AttributeError) as error:
         raise _unloadable(folder, error) from error
@@ -66,7 +67,12 @@ def load_resident(
         )
     model.requires_grad_(False)
     _own_memory(model)
-    resident: nn.Module = model.to(device).eval()
+    if device is None and any(tensor.is_meta for tensor in model.parameters()):
+        raise ModelError(
+            f"{folder} doesn't fit on the visible GPUs together. Use a smaller recipe.dtype, or "
+            "give a worker more GPUs."
+        )
+    resident: nn.Module = model.eval() if device is None else model.to(device).eval()
     return resident
 
 
@@ -108,6 +114,13 @@ def parameters_by_name(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Te
             "Merge this model on disk with 'evomerge merge', or save it anew with transformers."
         )
     return found
+
+
+def _gpu_memory() -> dict[int, int]:
+    """What weights may take of each GPU; nothing is left to the CPU or to the disk."""
+    count = torch.cuda.device_count()
+    # A fifth stays free for activations and the merge's scratch.
+    return {index: torch.cuda.mem_get_info(index)[0] * 4 // 5 for index in range(count)}
 
 
 class _Views(TorchFunctionMode):

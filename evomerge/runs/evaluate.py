@@ -17,7 +17,8 @@ from evomerge.evaluation.intervals import Estimate
 from evomerge.evaluation.language_model import LanguageModel
 from evomerge.evaluation.objectives import estimate_task
 from evomerge.evaluation.protocol import SPLITS, Evaluator
-from evomerge.execution.worker import EvaluatorSpec, resolve_device
+from evomerge.execution.devices import resolve_device
+from evomerge.execution.worker import EvaluatorSpec
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.models.finite import check_finite
 from evomerge.models.hub import locate

@@ -19,7 +19,8 @@ from evomerge.errors import (
     nearest,
 )
 from evomerge.evaluation.protocol import Evaluator
-from evomerge.execution.worker import WorkerSpec, numeric_class, resolve_device
+from evomerge.execution.devices import numeric_class, parse_device, resolve_device, unseen_class
+from evomerge.execution.worker import WorkerSpec
 from evomerge.merging.engine import Merger
 from evomerge.merging.registry import METHODS
 from evomerge.models.cache import cache_dir
@@ -41,6 +42,9 @@ from evomerge.runs.ledger.database import parse_ledger_url
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.sources import OpenedSource, open_source, open_sources
 from evomerge.search.protocol import Searcher
+
+ELSEWHERE = frozenset({"ray"})
+"""Executors whose workers may be on other machines than this one."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def prepare(
     specs = evaluator_specs(config)
     evaluators = build_evaluators(specs, problems)
     objectives = build_objectives(config, evaluators, problems, warnings)
-    device = _device(config, problems)
+    expected = _expected_class(config, problems)
     starts: tuple[tuple[str, Genome], ...] = ()
     if space is not None and find_starts and not problems:
         starts = _find_starts(config, sources, space, problems)
@@ -130,8 +134,8 @@ def prepare(
         starts=starts,
         evaluators=evaluators,
         objectives=objectives,
-        worker=_worker(config, sources, base, tokenizer, device, plugins, evaluators),
-        numeric_class=numeric_class(device, config.execution.threads),
+        worker=_worker(config, sources, base, tokenizer, plugins, evaluators),
+        numeric_class=expected,
         plugins=loaded,
         warnings=tuple(warnings),
     )
@@ -142,7 +146,6 @@ def _worker(
     sources: Mapping[str, OpenedSource],
     base: str,
     tokenizer: str,
-    device: str,
     plugins: Sequence[Path],
     evaluators: Mapping[str, Evaluator],
 ) -> WorkerSpec:
@@ -154,7 +157,7 @@ def _worker(
         tokenizer=tokenizer,
         dtype=config.recipe.dtype,
         evaluators=evaluator_specs(config),
-        device=device,
+        device=config.execution.device,
         threads=config.execution.threads,
         plugins=tuple(Path(path).absolute() for path in plugins),
         cache_dir=cache_dir() / "statistics",
@@ -204,12 +207,20 @@ def _check_settings(config: RunConfig, problems: list[Problem]) -> None:
         problems.append(Problem("ledger", str(error)))
 
 
-def _device(config: RunConfig, problems: list[Problem]) -> str:
+def _expected_class(config: RunConfig, problems: list[Problem]) -> str:
+    """Return the numeric class that workers should have; they tell their own with each outcome.
+
+    A device is looked for only where the workers are on this machine.
+    """
+    device, threads = config.execution.device, config.execution.threads
     try:
-        return resolve_device(config.execution.device)
+        if device != "auto" and config.execution.executor in ELSEWHERE:
+            parse_device(device)
+            return numeric_class("cpu", threads) if device == "cpu" else unseen_class(device)
+        return numeric_class(resolve_device(device), threads)
     except EvomergeError as error:
         problems.append(Problem("execution.device", str(error)))
-        return "cpu"
+        return ""
 
 
 def _build_space(

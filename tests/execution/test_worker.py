@@ -7,18 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from evomerge.errors import EvomergeError, MergeError, NotFiniteError
+from evomerge.errors import MergeError, NotFiniteError
 from evomerge.evaluation.language_model import LanguageModel
 from evomerge.evaluation.protocol import ExampleRecord, Metric
 from evomerge.execution.protocol import BlockRef, Job
-from evomerge.execution.worker import (
-    EvaluatorSpec,
-    Worker,
-    WorkerSpec,
-    failure_of,
-    numeric_class,
-    resolve_device,
-)
+from evomerge.execution.worker import EvaluatorSpec, Worker, WorkerSpec, failure_of
 from evomerge.models.lock import lock_folder
 from evomerge.recipes.recipe import Recipe, Source, Stage, StageInput
 from tests.fixtures_models import tiny_model
@@ -205,17 +198,3 @@ def test_an_own_error_is_told_as_it_is() -> None:
 
 def test_a_spec_travels_to_another_process(spec: WorkerSpec) -> None:
     assert pickle.loads(pickle.dumps(spec)) == spec
-
-
-def test_devices_are_resolved_or_refused() -> None:
-    assert resolve_device("cpu") == "cpu"
-    assert resolve_device("auto") in ("cpu", "cuda:0")
-    with pytest.raises(EvomergeError, match="CUDA devices"):
-        resolve_device("cuda:99")
-    with pytest.raises(EvomergeError, match="expected auto, cpu"):
-        resolve_device("gpu")
-
-
-def test_threads_and_versions_are_part_of_the_numeric_class() -> None:
-    assert numeric_class("cpu", 1) != numeric_class("cpu", 2)
-    assert f"torch={torch.__version__}" in numeric_class("cpu", 1)
