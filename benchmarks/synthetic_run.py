@@ -4,6 +4,7 @@ Space, recipes, searcher, ledger, scoring and loop are the real ones; only the e
 formulas and the worker sleeps. All of it can be imported by a worker's own process.
 """
 
+import contextlib
 import hashlib
 import math
 import time
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.errors import LedgerError
 from evomerge.evaluation.protocol import Metric
 from evomerge.execution.protocol import BlockScores, Executor, Job, JobRunner, Outcome
 from evomerge.models.architecture import TensorFacts
@@ -254,6 +256,15 @@ class Study:
             )
         )
         ledger.close()
+
+    def create_once(self) -> None:
+        """Store the run unless it is stored already."""
+        if (self.folder / "ledger.db").is_file():
+            ledger = Ledger.open(self.url, create=True)
+            with contextlib.closing(ledger), contextlib.suppress(LedgerError):
+                RunRecords(ledger, RUN_ID).run()
+                return
+        self.create()
 
     def searcher_in(self, space: SearchSpace) -> Searcher:
         """Return a fresh searcher."""
