@@ -1,7 +1,7 @@
 """What every executor promises, as test classes to derive from.
 
-A test module derives ``TestX(ExecutorContract)`` (and ``MortalContract`` where workers are processes
-of their own) and gives a fixture ``factory``: a function from a Crew to an executor.
+A test module derives ``TestX(ExecutorContract)`` (and ``MortalContract`` where workers are
+processes of their own) and gives a fixture ``factory``: a function from a Crew to an executor.
 """
 
 import os
@@ -137,9 +137,7 @@ class ExecutorContract:
     def test_a_worker_that_cannot_be_built_is_told_with_its_reason(self, make: Make) -> None:
         executor = make(ActingSpec(error="source 'a' is missing. Download it."), slots=1)
         with pytest.raises(EvomergeError, match="source 'a' is missing"):
-            executor.start()
-            executor.submit(job("0-0"))
-            collect(executor, 1)
+            run_all(executor, [job("0-0")])
 
 
 class MortalContract:
@@ -273,9 +271,7 @@ class MortalContract:
     def test_workers_that_die_while_they_are_built_end_the_wait(self, make: Make) -> None:
         executor = make(ActingSpec(signal=int(signal.SIGKILL)), slots=1)
         with pytest.raises(ExecutionError, match="SIGKILL"):
-            executor.start()
-            executor.submit(job("0-0"))
-            collect(executor, 1)
+            run_all(executor, [job("0-0")])
 
     def test_threads_are_set_before_numpy_loads(self, make: Make) -> None:
         outcome = run_all(make(slots=1, threads=3), [job("0-0")])["0-0"]

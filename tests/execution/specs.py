@@ -1,18 +1,19 @@
 """Workers for tests of executors: free of torch, they do what a job's first task says.
 
-A task is commands joined by ``;``: ``echo``, ``sleep 0.5``, ``print TEXT``, ``step TEXT``, ``raise``,
-``signal 9``, ``exit 3``, ``segfault``, ``hold 2`` (seconds in C with the interpreter's lock held,
-asleep), ``spin 2`` (the same at work), ``unpicklable``, ``unreadable``.
+A task is commands joined by ``;``: ``echo``, ``sleep 0.5``, ``print TEXT``, ``step TEXT``,
+``steps 9`` (so many), ``raise``, ``signal 9``, ``exit 3``, ``segfault``, ``hold 2`` (seconds in C
+with the interpreter's lock held, asleep), ``spin 2`` (the same at work), ``spawn 600`` (a process
+that sleeps), ``unpicklable``, ``unreadable``.
 """
 
 import ctypes
 import os
-import signal
+import subprocess
 import sys
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,10 @@ class Actor:
 
     device: str = "cpu"
     on_step: Callable[[str], None] | None = None
-    jobs: int = field(default=0)
 
     def run(self, job: Job) -> Outcome:
         """Act, then return scores that only the candidate's name decides."""
-        self.jobs += 1
+        began = time.monotonic()
         ref = job.blocks[0]
         notes: dict[str, Any] = {"pid": str(os.getpid()), "threads": _threads()}
         notes["gpus"] = os.environ.get("CUDA_VISIBLE_DEVICES", "unset")
@@ -94,6 +94,7 @@ class Actor:
                 notes["odd"] = Unreadable()
             else:
                 self._act(word, rest)
+        notes["seconds"] = str(time.monotonic() - began)
         scores = [BlockScores(ref, {"score": values(job.candidate_id)})]
         return Outcome(job, scores, merge_s=0.25, score_s=0.5, notes=notes)
 
@@ -104,6 +105,9 @@ class Actor:
             print(rest)
         elif word == "step" and self.on_step is not None:
             self.on_step(rest)
+        elif word == "steps" and self.on_step is not None:
+            for number in range(int(rest)):
+                self.on_step(f"step {number}")
         elif word == "signal":
             os.kill(os.getpid(), int(rest))
             time.sleep(5)
@@ -114,6 +118,8 @@ class Actor:
             ctypes.string_at(0)
         elif word == "hold":
             ctypes.PyDLL(None).usleep(int(1e6 * float(rest)))
+        elif word == "spawn":
+            print("spawned", subprocess.Popen(["sleep", rest]).pid)
         elif word == "spin":
             _spin(float(rest))
 
