@@ -38,9 +38,9 @@ class PostgresServer:
         if os.geteuid() == 0:
             owner = pwd.getpwnam("postgres")
             os.chown(folder, owner.pw_uid, owner.pw_gid)
+        options = ["-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
         subprocess.run(
-            [*_as_owner(), str(binaries / "initdb"), "-D", str(folder / "data"), "-U", _USER]
-            + ["-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
+            [*_as_owner(), str(binaries / "initdb"), "-D", str(folder / "data"), *options],
             check=True,
             capture_output=True,
             cwd="/",
@@ -61,10 +61,10 @@ class PostgresServer:
             "shared_buffers": "32MB",
         }
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+        command = [str(self._binaries / "postgres"), "-D", str(self._folder / "data"), *options]
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*_as_owner(), str(self._binaries / "postgres"), "-D", str(self._folder / "data")]
-                + options,
+                [*_as_owner(), *command],
                 stdout=log,
                 stderr=log,
                 cwd="/",

@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from evomerge.errors import LedgerError
+from evomerge.runs.disk import refuse_network_file_system
 from evomerge.runs.failpoints import failpoint
 from evomerge.runs.ledger.faults import ledger_error
 from evomerge.runs.ledger.postgres import (
@@ -74,6 +75,8 @@ class Ledger:
         if file is None:
             engine = postgres_engine(parsed)
         else:
+            if not read_only:
+                refuse_network_file_system(file)
             _check_file(file, create=create)
             engine = sqlite_engine(parsed, read_only=read_only)
         ledger = cls(engine, parsed)
@@ -191,6 +194,18 @@ def parse_ledger_url(url: str) -> URL:
     return parsed
 
 
+def check_ledger_url(url: str) -> None:
+    """Find what would keep a ledger from being opened, without connecting.
+
+    Raises:
+        LedgerError: ``url`` can't be used.
+        MissingExtraError: PostgreSQL's driver isn't installed.
+    """
+    parsed = parse_ledger_url(url)
+    if file_of(parsed) is None:
+        postgres_engine(parsed)
+
+
 def _check_file(file: Path, *, create: bool) -> None:
     """Refuse a file that isn't there, or make its folder."""
     if file.is_file():
@@ -209,4 +224,4 @@ def _check_file(file: Path, *, create: bool) -> None:
         ) from error
 
 
-__all__ = ["METADATA", "Ledger", "parse_ledger_url"]
+__all__ = ["METADATA", "Ledger", "check_ledger_url", "parse_ledger_url"]
