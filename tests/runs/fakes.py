@@ -160,6 +160,7 @@ class FakeRun:
     make_searcher: Callable[[SearchSpace, int], Searcher] = random_searcher
     versions: Mapping[str, str] = field(default_factory=lambda: {"evomerge": "1"})
     workers: int = 1
+    ledger: str = ""
 
     def __post_init__(self) -> None:
         if self.worker is None:
@@ -167,7 +168,7 @@ class FakeRun:
 
     @property
     def url(self) -> str:
-        return f"sqlite:///{self.folder}/ledger.db"
+        return self.ledger or f"sqlite:///{self.folder}/ledger.db"
 
     def start(self) -> Run:
         ledger = Ledger.open(self.url, create=True)
