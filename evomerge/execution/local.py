@@ -15,11 +15,13 @@ import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from dataclasses import replace
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
 from evomerge.errors import ExecutionError
+from evomerge.execution.gpus import Group, gpu_groups, visible
 from evomerge.execution.local_worker import ENDING_S, LocalWorker
 from evomerge.execution.protocol import Failure, Job, Outcome, WorkerState
 from evomerge.execution.registry import Crew, executor
@@ -43,6 +45,13 @@ _THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
             "Numbers of the GPUs that workers are spread over; all visible ones if absent.",
         ),
         Parameter(
+            "gpus_per_worker",
+            "int",
+            "GPUs that each worker sees; a model that is too large for one is spread over them.",
+            default=1,
+            low=1,
+        ),
+        Parameter(
             "silent_s",
             "float",
             "Seconds without a sign of life after which a worker that isn't computing is replaced.",
@@ -64,11 +73,9 @@ class LocalExecutor:
     Args:
         crew: What workers are built from.
         gpus: Numbers of the GPUs to use, as torch counts them; None for all.
+        gpus_per_worker: GPUs that each worker sees; workers share GPUs where there are too few.
         silent_s: Time without a sign of life after which an idle process counts as dead.
         start_s: Limit of a worker's start.
-
-    Raises:
-        ExecutionError: ``gpus`` isn't a list of GPUs.
     """
 
     def __init__(
@@ -76,11 +83,12 @@ class LocalExecutor:
         crew: Crew,
         *,
         gpus: Sequence[int] | None = None,
+        gpus_per_worker: int = 1,
         silent_s: float = 60.0,
         start_s: float = 1800.0,
     ) -> None:
         self._crew = crew
-        self._chosen_gpus = gpus
+        self._chosen_gpus, self._gpus_per_worker = gpus, gpus_per_worker
         self._silent_s, self._start_s = silent_s, start_s
         self._slots = crew.slots
         self._owner = 0
@@ -88,7 +96,7 @@ class LocalExecutor:
         self._spec = b""
         self._folder = Path()
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
-        self._gpus: Sequence[int] = ()
+        self._groups: Sequence[Group] = ()
         self._workers: list[LocalWorker] = []
         self._queue: deque[Job] = deque()
         self._finished: list[Outcome] = []
@@ -110,7 +118,8 @@ class LocalExecutor:
         """
         if self._owner:
             return
-        self._gpus = _gpus(self._chosen_gpus, str(getattr(self._crew.spec, "device", "auto")))
+        device = str(getattr(self._crew.spec, "device", "auto"))
+        self._groups = gpu_groups(self._chosen_gpus, self._gpus_per_worker, device)
         self._spec = pickle.dumps(self._crew.spec)
         if self._crew.folder is None:
             self._scratch = tempfile.TemporaryDirectory(prefix="evomerge-workers-")
@@ -208,7 +217,7 @@ class LocalExecutor:
     def _attend(self, worker: LocalWorker) -> None:
         """Take in what ``worker`` has to say, and give it up where that must be."""
         was_ready = worker.is_ready
-        self._finished += worker.read()
+        self._finished += [replace(o, devices=self._share(worker)) for o in worker.read()]
         if worker.is_ready and not was_ready:
             self._failed_builds = 0
         failure = worker.fault(
@@ -224,7 +233,7 @@ class LocalExecutor:
         self._workers.remove(worker)
         self._gone.append(worker.picture(worker.broken or failure.message))
         if worker.job is not None:
-            self._finished.append(worker.lose(failure))
+            self._finished.append(replace(worker.lose(failure), devices=self._share(worker)))
         if not worker.is_ready:
             self._failed_builds += 1
             self._why_failed = worker.broken or f"{failure.message}.\n{failure.detail}"
@@ -253,13 +262,17 @@ class LocalExecutor:
     def _start_worker(self) -> None:
         self._started += 1
         environment = {f"{name}_NUM_THREADS": str(self._crew.threads) for name in _THREADS}
-        gpu = None
-        if self._gpus:
-            taken = Counter(worker.gpu for worker in self._workers)
-            gpu = min(self._gpus, key=lambda number: taken[number])
-            environment["CUDA_VISIBLE_DEVICES"] = _visible(gpu)
+        group: Group = ()
+        if self._groups:
+            taken = Counter(worker.gpus for worker in self._workers)
+            group = min(self._groups, key=lambda group: taken[group])
+            environment["CUDA_VISIBLE_DEVICES"] = visible(group)
         name = f"local-{self._token}-{self._started}"
-        self._workers.append(LocalWorker(name, self._spec, self._folder, environment, gpu))
+        self._workers.append(LocalWorker(name, self._spec, self._folder, environment, group))
+
+    def _share(self, worker: LocalWorker) -> float:
+        """Return how many devices a worker holds; a GPU of several workers counts once."""
+        return max(1, len(worker.gpus)) * min(1.0, (len(self._groups) or self._slots) / self._slots)
 
     def _hand_out(self) -> None:
         """Give queued jobs to idle workers, in order."""
@@ -280,30 +293,3 @@ class LocalExecutor:
             worker.join(deadline)
             self._workers.remove(worker)
             self._gone.append(worker.picture(reason))
-
-
-def _gpus(chosen: Sequence[int] | None, device: str) -> Sequence[int]:
-    """Return the GPUs that workers are spread over; none where ``device`` says where they are."""
-    import torch
-
-    n_gpus = torch.cuda.device_count()
-    if chosen is None:
-        return () if device not in ("auto", "cuda") else range(n_gpus)
-    wrong = [number for number in chosen if number not in range(n_gpus)]
-    if wrong or not chosen:
-        raise ExecutionError(
-            f"got execution.options.gpus {list(chosen)!r}, but this machine has {n_gpus} GPUs. "
-            "Give numbers counted from 0, or leave gpus out to use all."
-        )
-    if device not in ("auto", "cuda"):
-        raise ExecutionError(
-            f"got execution.options.gpus {list(chosen)!r} and the device {device!r}, which names "
-            "one place for all workers. Use the device cuda."
-        )
-    return list(chosen)
-
-
-def _visible(gpu: int) -> str:
-    """Return how CUDA_VISIBLE_DEVICES names the GPU that torch calls ``cuda:GPU`` here."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    return visible.split(",")[gpu].strip() if visible else str(gpu)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from evomerge.execution.gpus import Group
 from evomerge.execution.process import SPARED, Alive, Broken, Done, Message, Ready, work
 from evomerge.execution.protocol import LOST, Failure, Job, Outcome, WorkerState
 
@@ -34,7 +35,7 @@ class LocalWorker:
         spec: The pickled RunnerSpec.
         folder: Where its log lies.
         environment: What its environment has besides this process's.
-        gpu: The GPU that it has to itself or shares, as torch numbers them here; None for none.
+        gpus: Those that it sees, as torch numbers them here.
     """
 
     def __init__(
@@ -43,10 +44,10 @@ class LocalWorker:
         spec: bytes,
         folder: Path,
         environment: Mapping[str, str],
-        gpu: int | None = None,
+        gpus: Group = (),
     ) -> None:
         self.name = name
-        self.gpu = gpu
+        self.gpus = gpus
         self.log = folder / f"{name}.log"
         self.state = "starting"
         self.leaving = False
@@ -168,8 +169,8 @@ class LocalWorker:
         """Return the worker's state; with a ``reason`` it is gone."""
         now = time.monotonic()
         device = self._device
-        if self.gpu is not None and device.startswith("cuda"):
-            device = f"cuda:{self.gpu}"
+        if self.gpus and device.startswith("cuda"):
+            device = f"cuda:{','.join(map(str, self.gpus))}"
         busy_s = now - self._since if self.state == "busy" else 0.0
         return WorkerState(
             name=self.name,
