@@ -136,7 +136,7 @@ def estimate(
     if n == 0:
         return MISSING
     value = float(aggregate(scored))
-    if binary and scored.shape[1] == 1 and bool(np.isin(scored, (0.0, 1.0)).all()):
+    if binary and scored.shape[1] == 1 and bool(((scored == 0) | (scored == 1)).all()):
         low, high = wilson(float(scored.sum()), n)
     elif (scored == scored[0]).all():
         low = high = value
