@@ -76,6 +76,15 @@ class LocalWorker:
         """It was built, and has not ended."""
         return self.state in ("idle", "busy")
 
+    @property
+    def step(self) -> str:
+        """What it does within its job, by its last sign of life."""
+        return self._life.step
+
+    def last_lines(self) -> list[str]:
+        """Return the last lines of its log."""
+        return _tail(self.log)
+
     def give(self, job: Job) -> bool:
         """Hand ``job`` to the worker, which is idle; False if it has just ended."""
         try:
