@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evomerge.cli.display import console, print_json, print_table, size, table
+from evomerge.cli.display import console, duration, print_json, print_table, size, table
 from evomerge.cli.options import JsonOption, PluginOption, SetOption, load_plugins
 
 if TYPE_CHECKING:
     from evomerge.runs.doctor import Diagnosis
     from evomerge.runs.machine import Machine
+    from evomerge.runs.memory import MemoryPlan
+    from evomerge.runs.pilot import Forecast, Pilot
 
 _SOURCE_COLUMNS = (
     "source", "architecture", ">layers", ">width", ">vocabulary", ">parameters", "type", ">size",
@@ -29,19 +31,26 @@ def doctor(
     ] = None,
     overrides: SetOption = None,
     plugin: PluginOption = None,
+    pilot: Annotated[
+        bool,
+        typer.Option("--pilot", help="Try three candidates; foretell time and cost of the budget."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Show versions, devices and memory, and with CONFIG its sources, tasks and all its problems.
 
-    Exits with 2 where something keeps the run from starting.
+    With CONFIG also what goes where in memory. Exits with 2 where something keeps the run from
+    starting.
     """
-    from evomerge.errors import ProblemsError
+    from evomerge.errors import EvomergeError, ProblemsError
     from evomerge.runs.check import load_checked
     from evomerge.runs.doctor import diagnose
 
+    if pilot and config is None:
+        raise EvomergeError("--pilot needs a run file: evomerge doctor CONFIG --pilot.")
     load_plugins(plugin)
     loaded = None if config is None else load_checked(config, overrides or ())
-    found = diagnose(loaded, where=str(config))
+    found = diagnose(loaded, where=str(config), pilot=pilot)
     if json:
         print_json(found)
     else:
@@ -102,6 +111,10 @@ def _print_run_file(found: "Diagnosis") -> None:
             ],
         )
     )
+    if found.memory is not None:
+        _print_memory(found.memory)
+    if found.pilot is not None:
+        _print_pilot(found.pilot)
     from_hub = [f"{s.name}: {s.folder} at {s.revision}" for s in found.sources if s.revision]
     _print_lines("From the hub", from_hub)
     differences = [f"{s.name}: {line}" for s in found.sources for line in s.differences]
@@ -117,3 +130,56 @@ def _print_lines(title: str, lines: "list[str] | tuple[str, ...]", *, always: bo
         out = console()
         for text in (title, *(f"  {line}" for line in lines), ""):
             out.print(text, markup=False)
+
+
+def _print_memory(plan: "MemoryPlan") -> None:
+    """Print what goes where, and what is needed beside what is free."""
+    rows = [
+        (row.what, row.where, f"a {row.per}", size(row.n_bytes), "" if row.needed else "if free")
+        for row in plan.rows
+    ]
+    title = f"Memory ({plan.workers} worker{'s' if plan.workers > 1 else ''})"
+    print_table(table(title, ["what", "where", "for", ">size", "needed"], rows))
+    lines = []
+    for where, n_bytes in plan.needed.items():
+        on = f" of each GPU, which {plan.per_gpu} share" if where == "GPU" else f" of {where}"
+        free = f", {size(plan.free[where])} are free here" if where in plan.free else ""
+        lines.append(f"{size(n_bytes)}{on} needed{free}")
+    _print_lines("In all", [*lines, *plan.notes])
+
+
+def _print_pilot(pilot: "Pilot") -> None:
+    """Print what the candidates took, and what that foretells."""
+    rows = [
+        (t.label, *(f"{s:.2f}" for s in (t.merge_s, t.score_s, t.tokenise_s, t.busy_s)))
+        for t in pilot.trials
+    ]
+    columns = ["candidate", ">merge", ">score", ">tokenise, once", ">in all but that"]
+    print_table(table("Pilot (seconds)", columns, rows))
+    print_table(
+        table(
+            f"Foretold for {pilot.budget} candidates on {pilot.workers} "
+            f"worker{'s' if pilot.workers > 1 else ''}",
+            ["", ">if all are fast", ">typical", ">if all are slow"],
+            _forecast_rows(pilot.forecast),
+        )
+    )
+    once = [
+        f"{duration(pilot.startup_s)} for a worker to start",
+        f"{duration(pilot.tokenise_s)} for it to tokenise",
+    ]
+    _print_lines("Once, counted in all", once)
+    _print_lines("Beware", pilot.notes)
+
+
+def _forecast_rows(forecast: "Forecast") -> list[tuple[str, ...]]:
+    hours = {
+        "search": forecast.search_h,
+        "re-scoring of the finalists": forecast.rescoring_h,
+        "in all": forecast.total_h,
+    }
+    rows = [(what, *(duration(h * 3600) for h in spread)) for what, spread in hours.items()]
+    rows.append(("device-hours", *(f"{value:.3g}" for value in forecast.device_hours)))
+    if forecast.cost is not None:
+        rows.append(("cost", *(f"{value:.2f}" for value in forecast.cost)))
+    return rows

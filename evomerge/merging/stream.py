@@ -7,6 +7,7 @@ from typing import Any
 
 from evomerge.errors import MergeError
 from evomerge.merging.engine import Merger
+from evomerge.models.architecture import TEXT_CONFIGS
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.models.writer import MAX_SHARD_BYTES, write_checkpoint
 from evomerge.recipes.recipe import Recipe
@@ -36,8 +37,6 @@ PERIODS = (
     "sliding_window_pattern",
 )
 """Keys of config.json that say that every so many layers one is of another kind."""
-
-TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 
 
 @dataclass(frozen=True)

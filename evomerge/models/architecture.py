@@ -18,7 +18,8 @@ logger = logging.getLogger(__name__)
 ROLES = ("embed", "attn", "mlp", "norm", "head", "other")
 
 _DEPTH_KEYS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
-_TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
+TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
+"""Keys of a config.json under which the language tower has its own configuration."""
 
 # Words, tried on each dotted component of a name. A norm wins over the module that it stands in.
 _NORM = re.compile(r"norm|^ln\d*(_|$)|_ln\d*$|^rms")
@@ -142,7 +143,7 @@ def ties_embeddings(config: Mapping[str, Any]) -> bool | None:
 def _config_blocks(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The configuration itself, then those of its language tower."""
     yield config
-    for key in _TEXT_CONFIGS:
+    for key in TEXT_CONFIGS:
         if isinstance(config.get(key), Mapping):
             yield config[key]
 

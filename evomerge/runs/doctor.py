@@ -12,7 +12,10 @@ from evomerge.evaluation.protocol import SPLITS, Evaluator
 from evomerge.models.licences import conflicts
 from evomerge.models.tokenizers import tokenizer_differences
 from evomerge.runs.builders import build_evaluators, evaluator_specs
-from evomerge.runs.machine import Machine, free_memory, inspect_machine
+from evomerge.runs.machine import Machine, inspect_machine
+from evomerge.runs.memory import MemoryPlan
+from evomerge.runs.memory_check import check_memory
+from evomerge.runs.pilot import Pilot, run_pilot
 from evomerge.runs.prepare import prepare
 from evomerge.runs.sources import OpenedSource, open_sources
 
@@ -80,6 +83,8 @@ class Diagnosis:
         licences: What stands against passing a merge on, one line each.
         warnings: What may go wrong.
         problems: What keeps the run from starting.
+        memory: What goes where; None where the run file is too broken to tell.
+        pilot: What three candidates took; None where none were tried.
     """
 
     machine: Machine
@@ -88,30 +93,40 @@ class Diagnosis:
     licences: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    memory: MemoryPlan | None = None
+    pilot: Pilot | None = None
 
 
-def diagnose(config: RunConfig | None = None, *, where: str = "") -> Diagnosis:
+def diagnose(config: RunConfig | None = None, *, where: str = "", pilot: bool = False) -> Diagnosis:
     """Look at this machine and, if there is one, at everything that ``config`` names.
 
     Args:
         config: The run file.
         where: The file, for messages.
+        pilot: Try three candidates, where nothing keeps the run from starting.
+
+    Raises:
+        RunFailedError: All candidates of the pilot failed.
+        ExecutionError: The pilot's workers can't be had.
     """
     machine = inspect_machine()
     if config is None:
         return Diagnosis(machine)
     warnings: list[str] = []
     problems: tuple[Problem, ...] = ()
+    tried = None
     try:
         prepared = prepare(config, where=where)
         sources, evaluators = prepared.sources, prepared.evaluators
         warnings += prepared.warnings
+        memory = prepared.memory
+        tried = run_pilot(prepared) if pilot else None
     except ProblemsError as error:
         problems = error.problems
         # What can be read is still worth showing.
         sources = open_sources(config.sources, [])
         evaluators = build_evaluators(evaluator_specs(config), [])
-    warnings += _memory_warnings(config, sources)
+        memory = _memory(config, sources, evaluators)
     base = config.base or next(iter(config.sources))
     return Diagnosis(
         machine=machine,
@@ -120,7 +135,25 @@ def diagnose(config: RunConfig | None = None, *, where: str = "") -> Diagnosis:
         licences=tuple(conflicts({name: item.licence for name, item in sources.items()})),
         warnings=tuple(warnings),
         problems=problems,
+        memory=memory,
+        pilot=tried,
     )
+
+
+def _memory(
+    config: RunConfig,
+    sources: Mapping[str, OpenedSource],
+    evaluators: Mapping[str, Evaluator],
+) -> MemoryPlan | None:
+    """Plan the memory of a run that can't start, where enough of it is sound."""
+    base = config.base or next(iter(config.sources))
+    tokenizer = config.recipe.tokenizer or base
+    if set(sources) < set(config.sources) or not {base, tokenizer} <= set(sources):
+        return None
+    try:
+        return check_memory(config, sources, base, tokenizer, evaluators, [])
+    except EvomergeError:  # a method or an executor that isn't there; it is told already
+        return None
 
 
 def _describe(name: str, opened: OpenedSource, base: OpenedSource | None) -> SourceReport:
@@ -179,15 +212,3 @@ def _task(name: str, evaluator: Evaluator, config: RunConfig) -> TaskReport:
         splits={split: evaluator.n_examples(split) for split in SPLITS},
         metrics={metric.name: metric.direction for metric in metrics},
     )
-
-
-def _memory_warnings(config: RunConfig, sources: Mapping[str, OpenedSource]) -> list[str]:
-    """Warn where a resident model a worker won't fit in memory; sources are mapped, not loaded."""
-    largest = max((item.checkpoint.total_bytes for item in sources.values()), default=0)
-    needed, free = largest * config.execution.workers, free_memory()
-    if needed <= free:
-        return []
-    return [
-        f"the resident model needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are "
-        "free. Use smaller sources, or a machine with more memory."
-    ]

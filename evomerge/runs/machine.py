@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from evomerge.runs.cgroup import memory_limits
 from evomerge.runs.versions import versions_now
 
 
@@ -55,25 +56,33 @@ def inspect_machine() -> Machine:
         processors=len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count() or 1,
-        devices=(_processor(), *_accelerators()),
+        devices=(_processor(), *accelerators()),
         disk_folder=folder,
         disk_free_bytes=shutil.disk_usage(folder).free,
     )
 
 
 def free_memory() -> int:
-    """Return the bytes of main memory that programs can still take."""
+    """Return the bytes of main memory that this process and its children can still take."""
+    return min([_available(), *(limit.free_bytes for limit in memory_limits())])
+
+
+def _available() -> int:
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     except OSError:  # not Linux
         pass
+    return _installed()
+
+
+def _installed() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _processor() -> Device:
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    total = min([_installed(), *(limit.limit_bytes for limit in memory_limits())])
     return Device("cpu", _processor_model(), total, free_memory())
 
 
@@ -87,7 +96,8 @@ def _processor_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _accelerators() -> list[Device]:
+def accelerators() -> list[Device]:
+    """Return the GPUs of this machine; loads torch."""
     import torch
 
     found = []

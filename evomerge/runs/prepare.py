@@ -14,6 +14,7 @@ from evomerge.errors import (
     EvomergeError,
     LedgerError,
     MergeError,
+    MissingExtraError,
     Problem,
     ProblemsError,
     nearest,
@@ -38,13 +39,12 @@ from evomerge.runs.builders import (
     evaluator_specs,
     make_searcher,
 )
-from evomerge.runs.ledger.database import parse_ledger_url
+from evomerge.runs.ledger.database import check_ledger_url
+from evomerge.runs.memory import MemoryPlan
+from evomerge.runs.memory_check import ELSEWHERE, check_memory
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.sources import OpenedSource, open_source, open_sources
 from evomerge.search.protocol import Searcher
-
-ELSEWHERE = frozenset({"ray"})
-"""Executors whose workers may be on other machines than this one."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class Prepared:
         numeric_class: Device, library versions and threads.
         plugins: (path, sha256) of plug-ins loaded by path.
         warnings: What may go wrong without keeping the run from starting.
+        memory: What goes where; None where it wasn't asked for.
     """
 
     config: RunConfig
@@ -78,6 +79,7 @@ class Prepared:
     numeric_class: str
     plugins: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
+    memory: MemoryPlan | None = None
 
     def make_searcher(self, starts: Sequence[tuple[str, Genome]] | None = None) -> Searcher:
         """Build a fresh searcher that begins with ``starts`` (those of this object if None)."""
@@ -86,7 +88,12 @@ class Prepared:
 
 
 def prepare(
-    config: RunConfig, *, where: str = "", plugins: Sequence[Path] = (), find_starts: bool = True
+    config: RunConfig,
+    *,
+    where: str = "",
+    plugins: Sequence[Path] = (),
+    find_starts: bool = True,
+    plan: bool = True,
 ) -> Prepared:
     """Check every name in ``config``, open its sources and build what a run needs.
 
@@ -96,6 +103,7 @@ def prepare(
         plugins: Plug-in files to load first.
         find_starts: Look for warm starts and read the user's recipes; a resumed run has them
             stored.
+        plan: Plan the memory of its workers; a report needs none.
 
     Raises:
         ConfigError: All mistakes at once, one line each.
@@ -119,6 +127,9 @@ def prepare(
     if space is not None and find_starts and not problems:
         starts = _find_starts(config, sources, space, problems)
     check_searcher(config, space, starts, problems)
+    memory = None
+    if plan and not problems:
+        memory = check_memory(config, sources, base, tokenizer, evaluators, problems)
     if problems or space is None or objectives is None:
         raise ConfigError(where, problems)
     pinned = {
@@ -138,6 +149,7 @@ def prepare(
         numeric_class=expected,
         plugins=loaded,
         warnings=tuple(warnings),
+        memory=memory,
     )
 
 
@@ -202,8 +214,8 @@ def _check_settings(config: RunConfig, problems: list[Problem]) -> None:
     """Check executor and ledger."""
     check_executor(config, problems)
     try:
-        parse_ledger_url(config.ledger)
-    except LedgerError as error:
+        check_ledger_url(config.ledger)
+    except (LedgerError, MissingExtraError) as error:
         problems.append(Problem("ledger", str(error)))
 
 
