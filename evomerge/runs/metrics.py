@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evomerge.execution.protocol import WorkerState
 from evomerge.runs.accounting import Spent
 from evomerge.runs.events import Progress
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
+
+    from evomerge.execution.protocol import WorkerState
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Snapshot:
     run_id: str
     progress: Progress
     spent: Spent = field(default_factory=Spent)
-    workers: Sequence[WorkerState] = ()
+    workers: "Sequence[WorkerState]" = ()
     best: Mapping[str, float] = field(default_factory=dict)
     away_s: float = 0.0
     spooled: int = 0

@@ -3,30 +3,36 @@
 All values are raw, in the declared direction.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection, text
+
 from evomerge.errors import LedgerError, nearest
 from evomerge.evaluation.intervals import Estimate
 from evomerge.execution.protocol import Failure
-from evomerge.runs.folder import RunFolder, is_driven
-from evomerge.runs.glance import Status
+from evomerge.runs.accounting import Query, Spent, cost, device_seconds
+from evomerge.runs.folder import RunFolder
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
+from evomerge.runs.ledger.rows import AttemptRow
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.ranking import pareto_front
 from evomerge.runs.state import SEARCH, VALIDATION, SearchState
+from evomerge.runs.status import Status, read_status
 
 
 @dataclass(frozen=True)
 class FrontEntry:
-    """One candidate of the front, with its objectives as estimates."""
+    """One candidate of the front, with its objectives as estimates and what it took."""
 
     candidate: str
     recipe_hash: str
     objectives: Mapping[str, Estimate]
+    device_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,13 +50,14 @@ class Front:
     final: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{"front": [{"candidate", "recipe_hash", "objectives": {…}}, …]}`` alone."""
+        """Return ``{"front": [{"candidate", "recipe_hash", "objectives", "device_s"}, …]}``."""
         return {
             "front": [
                 {
                     "candidate": entry.candidate,
                     "recipe_hash": entry.recipe_hash,
                     "objectives": {name: vars(e) for name, e in entry.objectives.items()},
+                    "device_s": entry.device_s,
                 }
                 for entry in self.entries
             ]
@@ -73,7 +80,10 @@ class CandidateDetails:
         tasks: Split → task → metric → estimate.
         failures: Split → why it failed there.
         attempts: Number of attempts on all splits.
+        tries: Those attempts, in the order in which they ended, each with its failure.
         merge_s, score_s: Seconds of its last attempt on the search split.
+        device_s: Device-seconds of all its attempts, lost ones included.
+        cost: Their price, where ``execution.cost_per_device_hour`` is set.
     """
 
     candidate: str
@@ -88,8 +98,11 @@ class CandidateDetails:
     tasks: Mapping[str, Mapping[str, Mapping[str, Estimate]]]
     failures: Mapping[str, Failure]
     attempts: int
+    tries: tuple[AttemptRow, ...]
     merge_s: float
     score_s: float
+    device_s: float
+    cost: float | None
 
 
 class RunResults:
@@ -121,33 +134,15 @@ class RunResults:
 
     def status(self) -> Status:
         """Return how far the run is."""
-        progress = self.state.progress
-        driven = is_driven(self.folder.path)
-        state, message = self._state_of(driven=driven)
-        split = VALIDATION if self.state.final else SEARCH
-        best_candidate = self.state.final["best"] if self.state.final else None
-        if best_candidate is not None:
-            best = self.objectives.values(self.state.estimates[VALIDATION][best_candidate])
-        else:
-            scored = self.state.scored(SEARCH).values()
-            best = self.objectives.best(self.objectives.values(item) for item in scored)
-        speed = self._speed()
-        left = progress.budget - progress.evaluated
-        return Status(
-            name=self.row.name,
-            run_id=self.row.run_id,
-            folder=str(self.folder.path),
-            state=state,
-            progress=progress,
-            generations=len(self.state.told),
-            best=best,
-            best_candidate=best_candidate,
-            split=split,
-            candidates_per_s=speed,
-            eta_s=left / speed if speed and driven else None,
-            directions={item.name: item.direction for item in self.objectives.all},
-            message=message,
-        )
+
+        def validated(candidate: str) -> Mapping[str, float]:
+            return self.objectives.values(self.state.estimates[VALIDATION][candidate])
+
+        ledger = self.records.ledger
+        with ledger.read() as connection:
+            dialect = connection.dialect.name
+            query = _query(connection)
+            return read_status(query, self.folder, dialect=dialect, values_of=validated)
 
     def front(self) -> Front:
         """Return the front: by search scores until the run is final, then by validation scores."""
@@ -161,11 +156,14 @@ class RunResults:
             names = pareto_front(utilities)
             if len(self.objectives.all) == 1:
                 names = names[:1]
+        with self.records.ledger.read() as connection:
+            spent = device_seconds(_query(connection), self.row.run_id)
         entries = tuple(
             FrontEntry(
                 candidate=name,
                 recipe_hash=self.state.candidates[name].recipe_hash,
                 objectives=self.objectives.estimates(self.state.estimates[split][name]),
+                device_s=spent.get(name, 0.0),
             )
             for name in names
         )
@@ -206,7 +204,8 @@ class RunResults:
             for (task, metric), estimate in estimates.items():
                 tasks.setdefault(split, {}).setdefault(task, {})[metric] = estimate
         failures = {s: f[candidate] for s, f in self.state.failures.items() if candidate in f}
-        attempts = [a for a in self.records.attempts() if a.candidate_id == candidate]
+        attempts = tuple(a for a in self.records.attempts() if a.candidate_id == candidate)
+        device_s = Spent.of(attempts).device_s
         last = next((a for a in reversed(attempts) if a.split == SEARCH), None)
         status = "done" if splits else "pending"
         return CandidateDetails(
@@ -222,27 +221,32 @@ class RunResults:
             tasks=tasks,
             failures=failures,
             attempts=len(attempts),
+            tries=attempts,
             merge_s=last.merge_s if last else 0.0,
             score_s=last.score_s if last else 0.0,
+            device_s=device_s,
+            cost=cost(device_s, self.row.config.get("execution", {}).get("cost_per_device_hour")),
         )
 
-    def _state_of(self, *, driven: bool) -> tuple[str, str]:
-        """Return the run's state in one word, and why it failed where it did."""
-        if driven:
-            return "running", ""
-        if self.state.final is not None:
-            return "finished", ""
-        stops = self.records.decisions("stop")
-        attempts = self.records.attempts()
-        if not stops or (attempts and attempts[-1].finished_s > stops[-1].made_s):
-            return "interrupted", ""
-        if stops[-1].body["reason"] == "user":
-            return "stopped", ""
-        return "failed", str(stops[-1].body["message"])
 
-    def _speed(self) -> float | None:
-        """Return candidates per second over the last hundred attempts on the search split."""
-        times = [a.finished_s for a in self.records.attempts() if a.split == SEARCH][-100:]
-        if len(times) < 2 or times[-1] <= times[0]:
-            return None
-        return (len(times) - 1) / (times[-1] - times[0])
+def status_of(path: Path) -> Status:
+    """Return the status of the run in the folder ``path``, whichever database has its ledger.
+
+    Raises:
+        LedgerError: It is no run, or its ledger can't be read.
+    """
+    folder = RunFolder.open(path)
+    with contextlib.closing(Ledger.open(folder.ledger, read_only=True)) as ledger:
+        try:
+            with ledger.read() as connection:
+                dialect = connection.dialect.name
+                return read_status(_query(connection), folder, dialect=dialect)
+        except LookupError:
+            pass  # something is missing that the full reading finds elsewhere, or explains
+    with contextlib.closing(RunResults(folder)) as results:
+        return results.status()
+
+
+def _query(connection: Connection) -> Query:
+    """Return what asks this connection."""
+    return lambda sql, values: [tuple(row) for row in connection.execute(text(sql), values)]

@@ -45,7 +45,7 @@ def test_front_has_the_shape_that_scripts_rely_on(finished_run: Path) -> None:
     found = call_json("front", finished_run)
     assert set(found) == {"front"}
     (entry,) = found["front"]
-    assert set(entry) == {"candidate", "recipe_hash", "objectives"}
+    assert set(entry) == {"candidate", "recipe_hash", "objectives", "device_s"}
     assert len(entry["recipe_hash"]) == 64
     estimate = entry["objectives"]["mean"]
     assert set(estimate) == {"value", "low", "high", "n"}

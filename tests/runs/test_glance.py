@@ -9,19 +9,28 @@ from evomerge.execution.protocol import Failure
 from evomerge.runs import glance as module
 from evomerge.runs.glance import glance
 from evomerge.runs.ledger.tables import REVISION
-from evomerge.runs.results import RunResults
+from evomerge.runs.results import RunResults, status_of
 from tests.cli.conftest import make_run_folder
 from tests.runs.fakes import ONE, TWO, FakeRun
 
 
 def both(folder: Path) -> dict[str, object]:
-    """Return the status at a glance, which must be that of the full reading."""
+    """Return the status at a glance, which must be that of any database and of all rows."""
     quick = glance(folder)
     assert quick is not None
     results = RunResults.open(folder)
     full = results.status()
+    assert quick == full == status_of(folder)
+    state = results.state
+    assert quick.progress == state.progress
+    assert quick.generations == len(state.told)
+    if state.final is None:
+        scored = [results.objectives.values(item) for item in state.scored("search").values()]
+        assert quick.best == results.objectives.best(scored)
+    else:
+        best = state.estimates["validation"][str(state.final["best"])]
+        assert quick.best == results.objectives.values(best)
     results.close()
-    assert quick == full
     return vars(quick)
 
 
