@@ -1,40 +1,57 @@
-"""The search loop: ask, evaluate, tell, generation by generation, then re-score the finalists.
+"""The run loop: hand out, wait, commit, tell; until the budget is spent, then the finalists.
 
 Every proposal, result and decision is committed before anything acts on it, so the ledger alone
 says where a run stands. ``Run.drive`` yields typed events; the command line and the ledger read
 the same ones.
 """
 
-import logging
+import contextlib
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 
-from evomerge.errors import LedgerError, RunFailedError
+from evomerge.errors import ExecutionError, LedgerError, RunFailedError
+from evomerge.execution.protocol import WorkerState
+from evomerge.runs.accounting import Spent
+from evomerge.runs.dialogue import Dialogue
+from evomerge.runs.dispatch import Dispatcher
 from evomerge.runs.events import (
-    Asked,
+    AttemptLost,
     CandidateDone,
     CandidateFailed,
+    Draining,
     Event,
     Finished,
-    GenerationDone,
-    Rescoring,
     Started,
     Stopped,
 )
 from evomerge.runs.ledger.records import RunRecords
-from evomerge.runs.ledger.rows import CandidateRow
 from evomerge.runs.ledger.writer import RunWriter
+from evomerge.runs.log import log_event
+from evomerge.runs.metrics import Snapshot
+from evomerge.runs.pace import Best, FinalistsPace, GenerationPace, Pace, SteadyPace
+from evomerge.runs.patience import GivenUp, Patience
 from evomerge.runs.plan import Plan, needed_numbers
 from evomerge.runs.ranking import choose_finalists, final_order
-from evomerge.runs.replay import evaluations_of, replay
-from evomerge.runs.scoring import Pending, Scored, Scorer
+from evomerge.runs.recovery import left_behind
+from evomerge.runs.replay import replay
+from evomerge.runs.scoring import Scored, Scorer
+from evomerge.runs.spool import Spool
 from evomerge.runs.state import SEARCH, VALIDATION, SearchState
+from evomerge.runs.upkeep import EVERY_S, Upkeep
 from evomerge.runs.versions import versions_now
 
-logger = logging.getLogger(__name__)
+THINKING_S = 0.02
+"""Seconds after which the loop looks whether a searcher has finished thinking."""
 
-E = TypeVar("E", bound=Event)
+
+@dataclass(frozen=True)
+class _Stop:
+    """Why the run stops, and when it stops waiting for what is running; None: never."""
+
+    reason: str
+    message: str = ""
+    until: float | None = None
 
 
 class Run:
@@ -43,28 +60,35 @@ class Run:
     Args:
         records: The run's rows; the run itself is stored already.
         plan: What to run.
+        epoch: This driver's, from ``heart.held_run``; None where nobody else can drive the run.
+        clock: Seconds of a monotonic clock; all time that the loop measures is by it.
     """
 
-    def __init__(self, records: RunRecords, plan: Plan) -> None:
+    def __init__(
+        self,
+        records: RunRecords,
+        plan: Plan,
+        *,
+        epoch: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.records = records
         self.plan = plan
-        self._writer = RunWriter(records.ledger, records.run_id)
+        self._clock = clock
+        self._began = clock()
+        self._stop: _Stop | None = None
         self._row = records.run()
         self._state = SearchState.load(records, budget=self._row.config["search"]["budget"])
+        if plan.in_driver:
+            # A candidate scored in this process may be what ended it; elsewhere it can't be.
+            self._state.lost.update((name, split) for name, split, _ in self._state.orphans)
         scored = self._state.scored(SEARCH).values()
-        self._best = plan.objectives.best(plan.objectives.values(item) for item in scored)
-        self._stop_asked = False
-        self._clock = time.monotonic()
-        self._scorer = Scorer(
-            self._writer,
-            plan.executor,
-            plan.evaluators,
-            dtype=plan.dtype,
-            numeric_class=plan.numeric_class,
-            needed=needed_numbers(plan.objectives, plan.evaluators),
-            reuse=plan.reuse,
-            in_flight=1 if plan.workers == 1 else 2 * plan.workers,
-        )
+        best = plan.objectives.best(plan.objectives.values(item) for item in scored)
+        self._best = Best(best, lambda: clock() - self._began)
+        self._spent = Spent.of(records.attempts())
+        self._writer = RunWriter(records.ledger, records.run_id, epoch)
+        self._spool = Spool(plan.folder and plan.folder / "spool")
+        self._connect()
         replay(
             plan.searcher,
             plan.space,
@@ -74,9 +98,60 @@ class Run:
             versions_now=plan.versions or versions_now(),
         )
 
-    def request_stop(self) -> None:
-        """Ask ``drive`` to end after the candidate in hand; safe in a signal handler."""
-        self._stop_asked = True
+    def _connect(self) -> None:
+        """Build the parts that the loop turns."""
+        plan, records, state, writer = self.plan, self.records, self._state, self._writer
+        self._patience = Patience(
+            writer,
+            plan.executor,
+            self._spool,
+            away_s=plan.away_s,
+            leave=self._may_leave,
+            clock=self._clock,
+        )
+        scorer = Scorer(
+            records.ledger,
+            plan.evaluators,
+            tasks=plan.objectives.tasks,
+            dtype=plan.dtype,
+            numeric_class=plan.numeric_class,
+            needed=needed_numbers(plan.objectives, plan.evaluators),
+            run_id=None if plan.reuse else records.run_id,
+            attempts=plan.attempts,
+        )
+        self._dispatcher = Dispatcher(
+            plan.executor, scorer, writer, self._patience, in_driver=plan.in_driver
+        )
+        self._dialogue = Dialogue(
+            plan.searcher, plan.space, plan.objectives, state, writer, self._patience
+        )
+        self._upkeep = Upkeep(
+            records,
+            writer,
+            self._patience,
+            plan,
+            stop=lambda message: self.request_stop("disk", plan.grace_s, message),
+            snapshot=self._snapshot,
+            clock=self._clock,
+        )
+
+    def request_stop(
+        self, reason: str = "user", grace_s: float | None = None, message: str = ""
+    ) -> None:
+        """Ask ``drive`` to end once what is running has finished; safe in a signal handler.
+
+        Args:
+            reason: ``user``, ``signal`` or ``disk``; the first one given stands.
+            grace_s: Seconds that running candidates get, None for as long as they take; the
+                earliest end stands.
+            message: What is the matter, if anything.
+        """
+        until = None if grace_s is None else self._clock() + grace_s
+        before = self._stop
+        if before is None:
+            self._stop = _Stop(reason, message, until)
+        elif until is not None and (before.until is None or until < before.until):
+            self._stop = _Stop(before.reason, before.message, until)
 
     def extend(self, budget: int) -> None:
         """Make ``budget`` the run's new total.
@@ -92,8 +167,7 @@ class Run:
             )
         if budget != self._state.budget:
             self._writer.decide("extend", {"budget": budget})
-            self._state.budget = budget
-            self._state.final = None
+            self._state.decided("extend", {"budget": budget})
 
     def drive(self) -> Iterator[Event]:
         """Run to the end of the budget and yield what happens.
@@ -101,231 +175,92 @@ class Run:
         Ends with ``Finished``, or with ``Stopped`` after ``request_stop`` or Ctrl-C.
 
         Raises:
-            RunFailedError: Too many equal failures in a row, or nothing was scored at all; the run
-                stays resumable.
+            RunFailedError: Too many equal failures in a row, nothing was scored at all, no worker
+                can be had any more, or the ledger stayed away; the run stays resumable.
+            ExecutionError: There are no workers to begin with.
+            LedgerError: The ledger can't be written, or another driver has taken the run over.
         """
-        self._clock = time.monotonic()
+        with contextlib.closing(self._drive()) as events:
+            for event in events:
+                log_event(event, run_id=self.records.run_id)
+                yield event
+
+    # -- phases ---------------------------------------------------------------------------------
+
+    def _drive(self) -> Generator[Event, None, None]:
+        state = self._state
+        self._began = self._clock()
+        run_id, name = self.records.run_id, self._row.name
         try:
-            yield self._told(
-                Started(
-                    run_id=self._row.run_id,
-                    name=self._row.name,
-                    resumed=bool(self._state.generations),
-                    progress=self._state.progress,
-                )
-            )
-            if self._state.final is None:
+            yield from self._say(Started(run_id, name, bool(state.generations), state.progress))
+            if state.final is None:
                 self.plan.executor.start()
-                yield from self._search()
-                if not self._stop_asked:
+                yield from self._recover()
+                yield from self._work(self._pace())
+                if self._stop is None:
                     yield from self._rescore()
-            yield self._stopped() if self._stop_asked else self._finished()
+            yield from self._stopped() if self._stop else self._say(self._finished())
         except KeyboardInterrupt:
-            yield self._stopped()
+            self.request_stop(grace_s=0)
+            yield from self._stopped()
+        except GivenUp as error:
+            yield Stopped(state.progress, "ledger", str(error))
+            raise RunFailedError(
+                f"{error} This run waited {self.plan.away_s:.0f} s for it, and keeps "
+                f"{len(self._spool)} finished results on the disk. Go on with 'evomerge resume' "
+                "once the ledger is back."
+            ) from error
         finally:
             self.plan.executor.close()
 
-    # -- searching ------------------------------------------------------------------------------
-
-    def _search(self) -> Iterator[Event]:
-        """Go through generations until the budget is spent or nothing is left to propose."""
-        state = self._state
-        while not self._stop_asked:
-            ask = state.open_generation()
-            if ask is None:
-                if state.progress.evaluated >= state.budget or state.exhausted:
-                    return
-                event = self._ask()
-                yield event
-                if not event.candidates:
-                    return
-                ask = event.ask
-            rows = [r for r in state.generations[ask] if not state.settled(r.candidate_id)]
-            rows = rows[: state.budget - state.progress.evaluated]
-            yield from self._evaluate(rows)
-            if not all(state.settled(r.candidate_id) for r in state.generations[ask]):
-                return
-            yield self._tell(ask)
-
-    def _ask(self) -> Asked:
-        """Store the searcher's next generation before anything acts on it."""
-        ask = len(self._state.generations)
-        items = []
-        for place, proposal in enumerate(self.plan.searcher.ask()):
-            genome = self.plan.space.decode(proposal.genome)
-            recipe = self.plan.space.recipe(genome)
-            row = CandidateRow(
-                candidate_id=proposal.id,
-                ask=ask,
-                place=place,
-                kind="search",
-                origin=proposal.origin,
-                parents=proposal.parents,
-                genome=genome,
-                recipe_hash=recipe.hash(),
-            )
-            items.append((row, recipe.to_dict()))
-        event = Asked(ask, tuple(row.candidate_id for row, _ in items))
-        self._writer.add_ask(ask, items, event)
-        self._state.candidates |= {row.candidate_id: row for row, _ in items}
-        self._state.generations[ask] = [row for row, _ in items]
-        return event
-
-    def _tell(self, ask: int) -> GenerationDone:
-        """Store the results of a whole generation in their order, then tell the searcher."""
-        state = self._state
-        results: list[list[Any]] = []
-        for row in state.generations[ask]:
-            failure = state.failures[SEARCH].get(row.candidate_id)
-            if failure is not None:
-                results.append([row.candidate_id, None, failure.message or failure.kind])
-            else:
-                estimates = state.estimates[SEARCH][row.candidate_id]
-                utilities = list(self.plan.objectives.utilities(estimates))
-                results.append([row.candidate_id, utilities, ""])
-        event = GenerationDone(
-            ask=ask,
-            best=dict(self._best),
-            elapsed_s=time.monotonic() - self._clock,
-            progress=state.progress,
+    def _recover(self) -> Iterator[Event]:
+        """Commit what an earlier driver left behind."""
+        before = left_behind(
+            self._state,
+            self._spool,
+            self._dialogue,
+            self._dispatcher,
+            attempts=self.plan.attempts,
         )
-        self._writer.decide("tell", {"ask": ask, "results": results}, event)
-        state.told.add(ask)
-        self.plan.searcher.tell(evaluations_of(results))
-        logger.info(
-            "generation=%d evaluated=%d failed=%d best=%s elapsed_s=%.1f",
-            ask,
-            event.progress.evaluated,
-            event.progress.failed,
-            ",".join(f"{value:.4f}" for value in event.best.values()) or "none",
-            event.elapsed_s,
-        )
-        return event
+        for scored in before:
+            yield from self._settle([scored], None)
 
-    def _evaluate(self, rows: Sequence[CandidateRow]) -> Iterator[Event]:
-        """Score proposals on the search split."""
-        yield from self._score(rows, SEARCH, keep_answers=False)
-
-    def _score(
-        self, rows: Sequence[CandidateRow], split: str, *, keep_answers: bool
-    ) -> Iterator[Event]:
-        """Score candidates on ``split`` and stop the run if they fail alike too often."""
-
-        def tell_of(scored: Scored) -> Event | None:
-            self._state.attempted(scored.candidate_id, split, scored.failure, scored.estimates)
-            return self._event_of(scored) if split == SEARCH else None
-
-        pending = [self._pending(row, split) for row in rows]
-        for scored, event in self._scorer.score(
-            pending,
-            split,
-            self.plan.objectives.tasks,
-            keep_answers=keep_answers,
-            tell_of=tell_of,
-            stopping=lambda: self._stop_asked,
-        ):
-            failed = scored.failure is not None
-            logger.debug("candidate=%s split=%s failed=%s", scored.candidate_id, split, failed)
-            if event is not None:
-                yield event
-            self._check_streak()
-
-    def _pending(self, row: CandidateRow, split: str) -> Pending:
-        """Return a candidate with its recipe, which must be the one that was stored."""
-        recipe = self.plan.space.recipe(row.genome or {})
-        if recipe.hash() != row.recipe_hash:
-            raise LedgerError(
-                f"candidate {row.candidate_id} no longer gives the recipe that is stored for it "
-                f"({recipe.hash()[:12]} instead of {row.recipe_hash[:12]}): evomerge or a method's "
-                "declaration changed. Resume with the code that the run was started with."
-            )
-        number = self._state.attempts[row.candidate_id, split] + 1
-        return Pending(row.candidate_id, recipe, number)
-
-    def _event_of(self, scored: Scored) -> CandidateDone | CandidateFailed:
-        progress = self._state.progress
-        if scored.failure is not None:
-            return CandidateFailed(
-                candidate=scored.candidate_id,
-                failure=scored.failure.kind,
-                message=scored.failure.message,
-                progress=progress,
-            )
-        values = self.plan.objectives.values(scored.estimates)
-        self._best = self.plan.objectives.best([values, *([self._best] if self._best else [])])
-        return CandidateDone(
-            candidate=scored.candidate_id,
-            objectives=values,
-            reused=scored.reused,
-            merge_s=scored.merge_s,
-            score_s=scored.score_s,
-            progress=progress,
-        )
-
-    def _check_streak(self) -> None:
-        """Stop where the latest candidates all failed for one reason."""
-        state = self._state
-        if len(state.streak) < self.plan.identical_failures:
-            return
-        candidate_id, split = state.streak[-1]
-        message = state.failures[split][candidate_id].message
-        raise self._failed(
-            "identical_failures",
-            f"{len(state.streak)} candidates in a row failed alike: {message}",
-            "Mend the cause, then go on with 'evomerge resume'; these candidates are tried again.",
-            retry=state.to_retry(),
-        )
-
-    def _failed(
-        self, reason: str, message: str, mend: str, *, retry: Sequence[tuple[str, str]]
-    ) -> RunFailedError:
-        """Store that the run stops and which attempts a resume repeats; return what to raise."""
-        body = {
-            "reason": reason,
-            "message": message,
-            "after_attempts": self._state.attempts.total(),
-            "retry": [list(item) for item in retry],
-        }
-        self._writer.decide("stop", body)
-        self._state.forgive(retry)
-        return RunFailedError(f"{message.rstrip('.')}. {mend}")
-
-    # -- the end --------------------------------------------------------------------------------
+    def _pace(self) -> Pace:
+        parts = self._dialogue, self._dispatcher, self._state, self._best
+        if self.plan.mode == "async":
+            return SteadyPace(*parts, in_line=self.plan.in_driver)
+        return GenerationPace(*parts)
 
     def _rescore(self) -> Iterator[Event]:
         """Score the best candidates on the validation split and decide which is best."""
-        state = self._state
-        objectives = self.plan.objectives
+        state, objectives = self._state, self.plan.objectives
         search = {n: objectives.utilities(e) for n, e in state.scored(SEARCH).items()}
         if not search:
-            raise self._failed(
-                "no_scores",
-                f"all {state.progress.evaluated} candidates failed; the last one: "
-                f"{self._last_failure(SEARCH)}",
-                "Mend the cause and start a new run, or give this one more candidates with "
-                "'evomerge resume RUN --set search.budget=N'.",
-                retry=(),
+            raise (
+                yield from self._failed(
+                    "no_scores",
+                    f"all {state.progress.evaluated} candidates failed; the last one: "
+                    f"{self._last_failure(SEARCH)}",
+                    "Mend the cause and start a new run, or give this one more candidates with "
+                    "'evomerge resume RUN --set search.budget=N'.",
+                )
             )
         hashes = {name: row.recipe_hash for name, row in state.candidates.items()}
         finalists = choose_finalists(search, hashes, self.plan.finalists)
-        for index, name in enumerate(finalists):
-            if self._stop_asked:
-                return
-            if state.settled(name, VALIDATION):
-                continue
-            yield Rescoring(candidate=name, index=index + 1, total=len(finalists))
-            yield from self._score([state.candidates[name]], VALIDATION, keep_answers=True)
-        if self._stop_asked:
+        yield from self._work(FinalistsPace(finalists, self._dialogue, self._dispatcher, state))
+        if self._stop is not None:
             return
         validated = state.scored(VALIDATION)
         scores = {n: objectives.utilities(validated[n]) for n in finalists if n in validated}
         if not scores:
-            raise self._failed(
-                "no_scores",
-                f"all {len(finalists)} finalists failed on the validation split; the last one: "
-                f"{self._last_failure(VALIDATION)}",
-                "Mend the cause, then go on with 'evomerge resume'; they are tried again.",
-                retry=[(name, VALIDATION) for name in finalists],
+            raise (
+                yield from self._failed(
+                    "no_scores",
+                    f"all {len(finalists)} finalists failed on the validation split; the last one: "
+                    f"{self._last_failure(VALIDATION)}",
+                    "Mend the cause, then go on with 'evomerge resume'; they are tried again.",
+                    retry=[(name, VALIDATION) for name in finalists],
+                )
             )
         order = final_order(scores, search)
         body = {
@@ -335,33 +270,181 @@ class Run:
             "reason": "exhausted" if state.exhausted else "budget",
             "budget": state.budget,
         }
-        self._writer.decide("final", body)
-        state.final = body
+        yield from self._patience.write(lambda: self._writer.decide("final", body))
+        state.decided("final", body)
 
-    def _last_failure(self, split: str) -> str:
-        failures = list(self._state.failures[split].values())
-        return failures[-1].message if failures else "unknown"
+    # -- turns ----------------------------------------------------------------------------------
+
+    def _work(self, pace: Pace) -> Iterator[Event]:
+        """Hand out, wait and commit until nothing is left to do, or a stop leaves the rest."""
+        drained = False
+        while True:
+            yield from self._upkeep.tick()
+            scored: list[Scored] = []
+            if self._stop is None:
+                yield from pace.propose()
+                scored = yield from self._dispatcher.hand_out()
+            elif not drained:
+                drained = True
+                yield from self._say(Draining(self._stop.reason, self._dispatcher.running))
+            if not scored:
+                if self._may_leave() or not (self._dispatcher.running or pace.thinking):
+                    return
+                scored = yield from self._wait(pace)
+            if scored:
+                yield from self._settle(scored, pace)
+
+    def _wait(self, pace: Pace) -> Generator[Event, None, list[Scored]]:
+        """Return what has finished; empty where something else has to be looked after first."""
+        timeout_s = THINKING_S if pace.thinking else EVERY_S
+        if self._stop is not None and self._stop.until is not None:
+            timeout_s = min(timeout_s, max(self._stop.until - self._clock(), 0.0))
+        if not self._dispatcher.running:
+            pace.wait(timeout_s)
+            return []
+        try:
+            return self._dispatcher.collect(timeout_s)
+        except ExecutionError as error:
+            mend = "Everything that was finished is stored; go on with 'evomerge resume'."
+            raise (yield from self._failed("executor", str(error), mend)) from error
+
+    def _settle(self, scored: Sequence[Scored], pace: Pace | None) -> Iterator[Event]:
+        """Commit results together with what is told of them; stop if too many failed alike."""
+        events = [self._take(item) for item in scored]
+        tell = pace.tell() if pace else None
+
+        def write() -> None:
+            with self._writer.batch("attempt"):
+                for item, event in zip(scored, events, strict=True):
+                    self._writer.add_attempt(item.record, item.blocks, item.estimates, event)
+                if tell:
+                    self._dialogue.write(tell)
+
+        yield from self._patience.write(
+            write, [item.outcome for item in scored if not item.record.reused]
+        )
+        self._dispatcher.settle(scored, again=pace is not None)
+        if tell:
+            self._dialogue.told(tell)
+            events.append(tell.event)
+        yield from filter(None, events)
+        yield from self._check_streak()
+
+    def _take(self, scored: Scored) -> Event | None:
+        """Take a result into account and return the event that goes into its commit."""
+        record, failure, objectives = scored.record, scored.failure, self.plan.objectives
+        name, split, number = record.candidate_id, record.split, record.number
+        self._spent = self._spent.plus(record)
+        self._state.attempted(name, split, number, failure, scored.estimates, lost=record.lost)
+        if failure is not None and record.lost:
+            return AttemptLost(name, number, record.worker, failure.message)
+        if split != SEARCH:
+            return None
+        progress = self._state.progress
+        if failure is not None:
+            return CandidateFailed(
+                name, failure.kind, failure.message, progress, number, record.worker
+            )
+        values = objectives.values(scored.estimates)
+        known = [self._best.values] if self._best.values else []
+        self._best.values = objectives.best([values, *known])
+        return CandidateDone(
+            candidate=name,
+            objectives=values,
+            reused=record.reused,
+            merge_s=record.merge_s,
+            score_s=record.score_s,
+            progress=progress,
+            attempt=number,
+            worker=record.worker,
+        )
+
+    # -- ends -----------------------------------------------------------------------------------
+
+    def _may_leave(self) -> bool:
+        """Say if the run stops and waits no longer for what is running."""
+        stop = self._stop
+        if stop is None:
+            return False
+        late = stop.until is not None and self._clock() >= stop.until
+        return late or not self._dispatcher.running
+
+    def _check_streak(self) -> Iterator[Event]:
+        """Stop where the latest candidates all failed for one reason."""
+        state = self._state
+        if len(state.streak) < self.plan.identical_failures:
+            return
+        candidate_id, split = state.streak[-1]
+        message = state.failures[split][candidate_id].message
+        raise (
+            yield from self._failed(
+                "identical_failures",
+                f"{len(state.streak)} candidates in a row failed alike: {message}",
+                "Mend the cause, then go on with 'evomerge resume'; these candidates are tried "
+                "again.",
+                retry=state.to_retry(),
+            )
+        )
+
+    def _failed(
+        self, reason: str, message: str, mend: str, *, retry: Sequence[tuple[str, str]] = ()
+    ) -> Generator[Event, None, RunFailedError]:
+        """Store that the run stops and which attempts a resume repeats; return what to raise."""
+        body = {
+            "reason": reason,
+            "message": message,
+            "after_attempts": self._state.n_attempts,
+            "retry": [list(item) for item in retry],
+            "abandoned": [list(lease) for lease in self._dispatcher.leases()],
+        }
+        yield from self._patience.write(lambda: self._writer.decide("stop", body))
+        self._state.forgive(retry)
+        return RunFailedError(f"{message.rstrip('.')}. {mend}")
+
+    def _stopped(self) -> Iterator[Event]:
+        """Store that the run was stopped, and what was running then."""
+        stop = self._stop
+        assert stop is not None
+        event = Stopped(self._state.progress, stop.reason, stop.message)
+        body = {
+            "reason": stop.reason,
+            "message": stop.message,
+            "abandoned": [list(lease) for lease in self._dispatcher.leases()],
+        }
+        with contextlib.suppress(GivenUp):
+            yield from self._patience.write(lambda: self._writer.decide("stop", body, event))
+        yield event
 
     def _finished(self) -> Finished:
         assert self._state.final is not None
         best = str(self._state.final["best"])
         front: list[str] = self._state.final["front"]
-        return self._told(
-            Finished(
-                best=best,
-                front=tuple(front),
-                objectives=self.plan.objectives.values(self._state.estimates[VALIDATION][best]),
-                reason=str(self._state.final["reason"]),
-                progress=self._state.progress,
-            )
+        return Finished(
+            best=best,
+            front=tuple(front),
+            objectives=self.plan.objectives.values(self._state.estimates[VALIDATION][best]),
+            reason=str(self._state.final["reason"]),
+            progress=self._state.progress,
         )
 
-    def _stopped(self) -> Stopped:
-        event = Stopped(self._state.progress)
-        self._writer.decide("stop", {"reason": "user"}, event)
-        return event
+    def _last_failure(self, split: str) -> str:
+        failures = list(self._state.failures[split].values())
+        return failures[-1].message if failures else "unknown"
 
-    def _told(self, event: E) -> E:
-        """Store ``event`` and return it."""
-        self._writer.tell_of(event)
-        return event
+    def _say(self, event: Event) -> Iterator[Event]:
+        """Store an event that no other write goes with, and yield it."""
+        yield from self._patience.write(lambda: self._writer.tell_of(event))
+        yield event
+
+    def _snapshot(self, states: Sequence[WorkerState]) -> Snapshot:
+        since = self._patience.away_since
+        return Snapshot(
+            name=self._row.name,
+            run_id=self._row.run_id,
+            progress=self._state.progress,
+            spent=self._spent,
+            workers=states,
+            best=dict(self._best.values),
+            away_s=0.0 if since is None else self._clock() - since,
+            spooled=len(self._spool),
+        )

@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from evomerge.evaluation.protocol import Evaluator
+from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.protocol import Executor
 from evomerge.recipes.space import SearchSpace
 from evomerge.runs.objectives import Objectives
@@ -27,6 +30,13 @@ class Plan:
         reuse: Take scores of other runs from the ledger.
         workers: Workers of the executor.
         versions: Package versions; None reads the installed ones.
+        mode: Whole generations, or ``async``: ask as workers become free.
+        attempts: Attempts at a candidate whose worker ended under it.
+        grace_s: Seconds that running candidates get where the disk is full.
+        away_s: Seconds to wait for a ledger that is away.
+        disk_reserve_gb: GB that stay free on the disk.
+        disk_budget_gb: GB that folder and ledger may take; None for no limit.
+        folder: The run's folder, for results that wait for the ledger, and figures; None for none.
     """
 
     space: SearchSpace
@@ -41,6 +51,18 @@ class Plan:
     reuse: bool
     workers: int = 1
     versions: Mapping[str, str] | None = None
+    mode: Literal["generation", "async"] = "generation"
+    attempts: int = 4
+    grace_s: float = 60.0
+    away_s: float = 1800.0
+    disk_reserve_gb: float = 0.0
+    disk_budget_gb: float | None = None
+    folder: Path | None = None
+
+    @property
+    def in_driver(self) -> bool:
+        """Say if candidates are scored in the driver's own process, one at a time."""
+        return isinstance(self.executor, InprocessExecutor)
 
 
 def needed_numbers(

@@ -34,7 +34,7 @@ def replay(
     for decision in decisions:
         if decision.kind == "ask":
             stored = [candidates[name] for name in decision.body["candidates"]]
-            difference = _difference(space, searcher.ask(), stored)
+            difference = _difference(space, searcher.ask(decision.body.get("n")), stored)
             if difference:
                 raise LedgerError(
                     f"the searcher no longer proposes what this run has stored: {difference}. "

@@ -14,12 +14,12 @@ import numpy as np
 from evomerge.errors import LedgerError, RunFailedError
 from evomerge.evaluation.intervals import Estimate
 from evomerge.execution.inprocess import InprocessExecutor
-from evomerge.execution.protocol import Failure
+from evomerge.execution.protocol import Executor, Failure, Outcome
 from evomerge.execution.registry import Crew
 from evomerge.recipes.recipe import Recipe
 from evomerge.runs.comparison import Difference, paired_difference
-from evomerge.runs.events import Event
 from evomerge.runs.folder import RunFolder, driver_lock
+from evomerge.runs.heart import held_run
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.rows import RunRow
@@ -28,7 +28,7 @@ from evomerge.runs.objectives import Objective
 from evomerge.runs.plan import needed_numbers
 from evomerge.runs.prepare import Prepared
 from evomerge.runs.references import Reference, references
-from evomerge.runs.scoring import Pending, Scored, Scorer
+from evomerge.runs.scoring import Pending, Scorer
 from evomerge.runs.start import prepare_stored
 from evomerge.runs.state import TEST, SearchState
 
@@ -127,8 +127,12 @@ def make_report(path: Path, *, on_model: OnModel = lambda label, index, total: N
     """
     _need_final(RunFolder.open(path))
     folder, prepared, row = prepare_stored(path)
-    with driver_lock(path), contextlib.closing(Ledger.open(folder.ledger)) as ledger:
-        return _Reporter(prepared, row, RunRecords(ledger, row.run_id), on_model).report()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(driver_lock(path))
+        ledger = stack.enter_context(contextlib.closing(Ledger.open(folder.ledger)))
+        epoch = stack.enter_context(held_run(ledger, row.run_id))
+        writer = RunWriter(ledger, row.run_id, epoch)
+        return _Reporter(prepared, row, writer, on_model).report()
 
 
 def _need_final(folder: RunFolder) -> None:
@@ -149,19 +153,19 @@ class _Reporter:
     Args:
         prepared: What the run is made of.
         row: The run.
-        records: Its records.
+        writer: Writes its records.
         on_model: Told before each model that has to be scored.
     """
 
     def __init__(
-        self, prepared: Prepared, row: RunRow, records: RunRecords, on_model: OnModel
+        self, prepared: Prepared, row: RunRow, writer: RunWriter, on_model: OnModel
     ) -> None:
         self._prepared = prepared
         self._row = row
-        self._records = records
+        self._records = records = RunRecords(writer.ledger, row.run_id)
         self._on_model = on_model
         self._state = SearchState.load(records, budget=row.config["search"]["budget"])
-        self._writer = RunWriter(records.ledger, row.run_id)
+        self._writer = writer
 
     def report(self) -> Report:
         """Record that the test split is opened, score what is missing, and return the table."""
@@ -205,30 +209,34 @@ class _Reporter:
         prepared = self._prepared
         executor = InprocessExecutor(Crew(prepared.worker))
         scorer = Scorer(
-            self._writer,
-            executor,
+            self._records.ledger,
             prepared.evaluators,
+            tasks=list(prepared.evaluators),
             dtype=prepared.config.recipe.dtype,
             numeric_class=prepared.numeric_class,
             needed=needed_numbers(prepared.objectives, prepared.evaluators),
-            reuse=self._row.reuse,
+            run_id=None if self._row.reuse else self._row.run_id,
         )
         try:
             for index, (candidate_id, label, recipe) in enumerate(missing):
                 self._on_model(label, index + 1, len(missing))
-                attempt = self._state.attempts[candidate_id, TEST] + 1
-                pending = Pending(candidate_id, recipe, attempt)
-                tasks = list(prepared.evaluators)
-                for _ in scorer.score(
-                    [pending], TEST, tasks, keep_answers=True, tell_of=self._take
-                ):
-                    pass
+                number = self._state.next_number(candidate_id, TEST)
+                pending = Pending(candidate_id, recipe, TEST, number, keep_answers=True)
+                self._score_one(scorer, executor, pending)
         finally:
             executor.close()
 
-    def _take(self, scored: Scored) -> Event | None:
-        self._state.attempted(scored.candidate_id, TEST, scored.failure, scored.estimates)
-        return None
+    def _score_one(self, scorer: Scorer, executor: Executor, pending: Pending) -> None:
+        (flight,) = scorer.flights([pending])
+        outcome = Outcome(flight.job)
+        if flight.job.blocks:
+            executor.submit(flight.job)
+            (outcome,) = executor.wait()
+        scored = scorer.scored(flight, outcome)
+        self._writer.add_attempt(scored.record, scored.blocks, scored.estimates, None)
+        self._state.attempted(
+            pending.candidate_id, TEST, pending.number, scored.failure, scored.estimates
+        )
 
     def _contestant(self, candidate_id: str, label: str, recipe: Recipe) -> Contestant:
         estimates = self._state.estimates[TEST].get(candidate_id)

@@ -1,13 +1,11 @@
-"""Scores candidates on a split: from the ledger if it holds the scores, else by the executor.
+"""What a candidate needs to be scored, and what its outcome is worth.
 
-Every finished candidate is one commit: its attempt, its blocks, its estimates and the event that
-tells of it.
+Scores that the ledger holds already are taken from there; only the rest goes to an executor.
 """
 
 import math
-from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,214 +13,223 @@ from numpy.typing import NDArray
 from evomerge.evaluation.intervals import Estimate
 from evomerge.evaluation.objectives import estimate_task
 from evomerge.evaluation.protocol import Evaluator
-from evomerge.execution.protocol import BlockRef, Executor, Failure, Job, Outcome
+from evomerge.execution.protocol import LOST, BlockRef, Failure, Job, Outcome
 from evomerge.recipes.recipe import Recipe
-from evomerge.runs.events import Event
 from evomerge.runs.ledger.blocks import BlockKey
 from evomerge.runs.ledger.cache import find_blocks
+from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import Estimates
 from evomerge.runs.ledger.rows import AttemptRecord, Block
-from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.state import SEARCH
 
 
 @dataclass(frozen=True)
 class Pending:
-    """A candidate that waits for scores; ``attempt`` is the number that its next attempt gets."""
+    """A candidate that waits for scores.
+
+    Args:
+        candidate_id: Which one.
+        recipe: What to build.
+        split: What to score it on.
+        number: The number that its next attempt gets.
+        lost: Attempts whose worker ended under it.
+        keep_answers: Keep the models' answers too.
+    """
 
     candidate_id: str
     recipe: Recipe
-    attempt: int
+    split: str
+    number: int
+    lost: int = 0
+    keep_answers: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Candidate and split."""
+        return self.candidate_id, self.split
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A candidate's blocks: those found in the ledger, and those still to score.
+
+    Args:
+        pending: The candidate.
+        refs: All of its blocks, in order.
+        found: Those that the ledger holds.
+    """
+
+    pending: Pending
+    refs: tuple[BlockRef, ...]
+    found: Mapping[BlockRef, Block]
+
+    @property
+    def job(self) -> Job:
+        """What an executor has to do; no blocks where the ledger holds everything."""
+        return Job(
+            candidate_id=self.pending.candidate_id,
+            attempt=self.pending.number,
+            recipe=self.pending.recipe,
+            blocks=tuple(ref for ref in self.refs if ref not in self.found),
+            keep_answers=self.pending.keep_answers,
+        )
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What became of a candidate, committed.
+    """What became of an attempt, ready to be committed.
 
     Args:
-        candidate_id: Whose result it is.
-        failure: Why it failed, or None.
+        pending: The candidate.
+        outcome: What the attempt gave.
+        record: The attempt's row.
+        blocks: Its scores, in order; empty where it failed.
         estimates: (task, metric) → estimate; empty where it failed.
-        reused: All scores came from the ledger.
-        merge_s, score_s: Seconds spent building and scoring.
     """
 
-    candidate_id: str
-    failure: Failure | None
-    estimates: Estimates
-    reused: bool = False
-    merge_s: float = 0.0
-    score_s: float = 0.0
-
-
-TellOf = Callable[[Scored], Event | None]
-"""Takes a result into account and returns the event that goes into its commit."""
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A candidate's blocks: those found in the ledger, and those still to score."""
-
     pending: Pending
-    keys: Mapping[BlockRef, str]
-    found: Mapping[BlockRef, Block]
-    missing: tuple[BlockRef, ...]
+    outcome: Outcome
+    record: AttemptRecord
+    blocks: Sequence[Block] = ()
+    estimates: Estimates = field(default_factory=dict)
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why it failed, or None."""
+        return self.record.failure
 
 
 class Scorer:
-    """Scores candidates and commits the results.
+    """Says what is left to score, and makes results of outcomes.
 
     Args:
-        writer: Writes the run's rows.
-        executor: Scores what the ledger doesn't hold.
+        ledger: Where scores may be found.
         evaluators: Task → evaluator.
+        tasks: Those that are scored.
         dtype: Element type of merged weights, as part of the cache key.
-        numeric_class: Device, versions and threads, as part of the cache key.
+        numeric_class: Device, versions and threads, as part of the cache key; a worker's own takes
+            its place once one has told it.
         needed: (task, metric) that a candidate must have; without one it has failed.
-        reuse: Take scores of other runs; those of this run are always taken.
-        in_flight: Jobs that are with the executor at a time.
+        run_id: Take scores of this run alone; None takes those of all runs.
+        attempts: Attempts at a candidate whose worker ended under it.
     """
 
     def __init__(
         self,
-        writer: RunWriter,
-        executor: Executor,
+        ledger: Ledger,
         evaluators: Mapping[str, Evaluator],
         *,
+        tasks: Sequence[str],
         dtype: str | None,
         numeric_class: str,
         needed: Collection[tuple[str, str]],
-        reuse: bool,
-        in_flight: int = 1,
+        run_id: str | None,
+        attempts: int = 1,
     ) -> None:
-        self._writer = writer
-        self._executor = executor
+        self._ledger = ledger
         self._evaluators = evaluators
+        self._tasks = tuple(tasks)
         self._dtype = dtype or "base"
-        self._numeric_class = numeric_class
+        self._own_class = self._class = numeric_class
         self._needed = frozenset(needed)
-        self._scope = None if reuse else writer.run_id
-        self._in_flight = in_flight
+        self._run_id = run_id
+        self._attempts = attempts
         self._fingerprints = {name: item.fingerprint() for name, item in evaluators.items()}
+        self._refs: dict[str, tuple[BlockRef, ...]] = {}
 
-    def score(
-        self,
-        candidates: Sequence[Pending],
-        split: str,
-        tasks: Sequence[str],
-        *,
-        keep_answers: bool,
-        tell_of: TellOf,
-        stopping: Callable[[], bool] = lambda: False,
-    ) -> Iterator[tuple[Scored, Event | None]]:
-        """Score ``candidates`` on ``split``, yielding each result once it is committed.
+    def flights(self, items: Sequence[Pending]) -> list[Flight]:
+        """Look up what the ledger holds of each candidate.
 
-        Candidates of one recipe go one after another, so that nothing is scored twice. Once
-        ``stopping`` says so, what is with the executor is finished and the rest is left.
+        Raises:
+            LedgerError: The ledger can't be read.
         """
-        queue = deque(candidates)
-        flying: dict[str, _Plan] = {}
-        while (queue and not stopping()) or flying:
-            busy = {plan.pending.recipe.hash() for plan in flying.values()}
-            held: list[Pending] = []
-            while queue and len(flying) < self._in_flight and not stopping():
-                item = queue.popleft()
-                if item.recipe.hash() in busy:
-                    held.append(item)
-                    continue
-                plan = self._plan(item, split, tasks)
-                if not plan.missing:
-                    yield self._commit(plan, Outcome(self._job(plan, keep_answers)), tell_of)
-                    continue
-                flying[item.candidate_id] = plan
-                busy.add(item.recipe.hash())
-                self._executor.submit(self._job(plan, keep_answers))
-            queue.extendleft(reversed(held))
-            if flying:
-                for outcome in self._executor.wait():
-                    done = flying.pop(outcome.job.candidate_id)
-                    yield self._commit(done, outcome, tell_of)
+        if not items:
+            return []
+        keys = [
+            {ref: self._key(item, ref, self._class) for ref in self._blocks(item.split)}
+            for item in items
+        ]
+        every = [key for own in keys for key in own.values()]
+        cached = find_blocks(self._ledger, every, run_id=self._run_id)
+        flights = []
+        for item, own in zip(items, keys, strict=True):
+            found = {
+                ref: Block(ref, key, cached[key].values, cached[key].answers, reused=True)
+                for ref, key in own.items()
+                if key in cached and self._complete(ref.task, cached[key].values)
+            }
+            flights.append(Flight(item, tuple(own), found))
+        return flights
 
-    def _plan(self, pending: Pending, split: str, tasks: Sequence[str]) -> _Plan:
-        keys = {
-            ref: BlockKey(
-                recipe_hash=pending.recipe.hash(),
-                fingerprint=self._fingerprints[ref.task],
-                dtype=self._dtype,
-                numeric_class=self._numeric_class,
-                split=split,
-                block=ref.block,
-            ).digest()
-            for task in tasks
-            for ref in self._refs(task, split)
-        }
-        cached = find_blocks(self._writer.ledger, list(keys.values()), run_id=self._scope)
-        found = {
-            ref: Block(ref, key, cached[key].values, cached[key].answers, reused=True)
-            for ref, key in keys.items()
-            if key in cached and self._complete(ref.task, cached[key].values)
-        }
-        return _Plan(pending, keys, found, tuple(ref for ref in keys if ref not in found))
+    def scored(self, flight: Flight, outcome: Outcome) -> Scored:
+        """Return what ``outcome`` is worth, together with what the ledger held already.
 
-    def _refs(self, task: str, split: str) -> list[BlockRef]:
-        evaluator = self._evaluators[task]
-        n_blocks = math.ceil(evaluator.n_examples(split) / evaluator.block_size)
-        return [BlockRef(task, split, block) for block in range(n_blocks)]
+        A worker's end is the candidate's failure only at the last of its attempts.
+        """
+        pending, failure = flight.pending, outcome.failure
+        if outcome.scores:
+            self._class = outcome.numeric_class or self._own_class
+        blocks = dict(flight.found)
+        for scores in outcome.scores:
+            key = self._key(pending, scores.ref, self._class)
+            blocks[scores.ref] = Block(scores.ref, key, scores.values, scores.answers)
+        failure = failure or self._unsound(flight, blocks)
+        estimates: Estimates = {}
+        if failure is None:
+            estimates, failure = self._estimates([blocks[ref] for ref in flight.refs])
+        lost = failure is not None and failure.kind == LOST
+        record = AttemptRecord(
+            candidate_id=pending.candidate_id,
+            split=pending.split,
+            number=pending.number,
+            failure=failure,
+            merge_s=outcome.merge_s,
+            score_s=outcome.score_s,
+            tokenise_s=outcome.tokenise_s,
+            wait_s=outcome.wait_s,
+            busy_s=outcome.busy_s,
+            devices=outcome.devices,
+            worker=outcome.worker,
+            numeric_class=outcome.numeric_class or self._own_class,
+            reused=len(flight.found) == len(flight.refs),
+            notes=outcome.notes,
+            lost=lost and pending.lost + 1 < self._attempts,
+        )
+        if failure is not None:
+            return Scored(pending, outcome, record)
+        ordered = [blocks[ref] for ref in flight.refs]
+        return Scored(pending, outcome, record, ordered, estimates)
+
+    def _blocks(self, split: str) -> tuple[BlockRef, ...]:
+        """Return all blocks of ``split``, task by task."""
+        if split not in self._refs:
+            self._refs[split] = tuple(
+                BlockRef(task, split, block)
+                for task in self._tasks
+                for block in range(
+                    math.ceil(
+                        self._evaluators[task].n_examples(split) / self._evaluators[task].block_size
+                    )
+                )
+            )
+        return self._refs[split]
+
+    def _key(self, pending: Pending, ref: BlockRef, numeric_class: str) -> str:
+        return BlockKey(
+            recipe_hash=pending.recipe.hash(),
+            fingerprint=self._fingerprints[ref.task],
+            dtype=self._dtype,
+            numeric_class=numeric_class,
+            split=ref.split,
+            block=ref.block,
+        ).digest()
 
     def _complete(self, task: str, values: Mapping[str, NDArray[np.float64]]) -> bool:
         return {metric.name for metric in self._evaluators[task].metrics} <= set(values)
 
-    def _job(self, plan: _Plan, keep_answers: bool) -> Job:
-        return Job(
-            candidate_id=plan.pending.candidate_id,
-            attempt=plan.pending.attempt,
-            recipe=plan.pending.recipe,
-            blocks=plan.missing,
-            keep_answers=keep_answers,
-        )
-
-    def _commit(
-        self, plan: _Plan, outcome: Outcome, tell_of: TellOf
-    ) -> tuple[Scored, Event | None]:
-        """Store an outcome together with what was found, and return it."""
-        blocks = dict(plan.found)
-        for scores in outcome.scores:
-            blocks[scores.ref] = Block(
-                scores.ref, plan.keys[scores.ref], scores.values, scores.answers
-            )
-        failure = outcome.failure or self._unsound(plan, blocks)
-        estimates: Estimates = {}
-        if failure is None:
-            ordered = [blocks[ref] for ref in plan.keys]
-            estimates, failure = self._estimates(ordered)
-        ordered = [] if failure else [blocks[ref] for ref in plan.keys]
-        scored = Scored(
-            candidate_id=plan.pending.candidate_id,
-            failure=failure,
-            estimates={} if failure else estimates,
-            reused=not plan.missing,
-            merge_s=outcome.merge_s,
-            score_s=outcome.score_s,
-        )
-        record = AttemptRecord(
-            candidate_id=scored.candidate_id,
-            split=next(iter(plan.keys)).split,
-            number=plan.pending.attempt,
-            failure=failure,
-            merge_s=outcome.merge_s,
-            score_s=outcome.score_s,
-            worker=outcome.worker,
-            numeric_class=self._numeric_class,
-            reused=scored.reused,
-            notes=outcome.notes,
-        )
-        event = tell_of(scored)
-        self._writer.add_attempt(record, ordered, scored.estimates, event)
-        return scored, event
-
-    def _unsound(self, plan: _Plan, blocks: Mapping[BlockRef, Block]) -> Failure | None:
+    def _unsound(self, flight: Flight, blocks: Mapping[BlockRef, Block]) -> Failure | None:
         """Return why the blocks can't be used: some are absent or of another shape."""
-        for ref in plan.keys:
+        for ref in flight.refs:
             if ref not in blocks:
                 message = f"task {ref.task!r} gave no scores for block {ref.block}"
                 return Failure("exception", message)

@@ -15,6 +15,7 @@ from evomerge.errors import ConfigError, LedgerError, Problem
 from evomerge.recipes.space import Genome
 from evomerge.runs.builders import facts_of, make_executor
 from evomerge.runs.folder import RunFolder, check_free, driver_lock, make_folder, write_run
+from evomerge.runs.heart import held_run
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.rows import RunRow
@@ -91,9 +92,10 @@ def new_run(
                 ledger=prepared.config.ledger,
                 config=dump_config(prepared.config),
             )
-            records = RunRecords(ledger, row.run_id)
-            run = Run(records, _plan(prepared, prepared.config, row, prepared.starts, path))
-            yield OpenRun(run, folder, prepared)
+            with held_run(ledger, row.run_id) as epoch:
+                plan = _plan(prepared, prepared.config, row, prepared.starts, path)
+                run = Run(RunRecords(ledger, row.run_id), plan, epoch=epoch)
+                yield OpenRun(run, folder, prepared)
 
 
 @contextlib.contextmanager
@@ -120,10 +122,11 @@ def stored_run(
         files = [*_stored_plugins(row), *plugins]
         prepared = prepare(config, where=str(folder.config_file), plugins=files, find_starts=False)
         _check_unchanged(row, prepared)
-        run = Run(records, _plan(prepared, config, row, row.starts, path))
-        if any(text.partition("=")[0].strip() == "search.budget" for text in overrides):
-            run.extend(config.search.budget)
-        yield OpenRun(run, folder, prepared)
+        with held_run(ledger, folder.run_id) as epoch:
+            run = Run(records, _plan(prepared, config, row, row.starts, path), epoch=epoch)
+            if any(text.partition("=")[0].strip() == "search.budget" for text in overrides):
+                run.extend(config.search.budget)
+            yield OpenRun(run, folder, prepared)
 
 
 def prepare_stored(path: Path) -> tuple[RunFolder, Prepared, RunRow]:
@@ -137,7 +140,8 @@ def prepare_stored(path: Path) -> tuple[RunFolder, Prepared, RunRow]:
         row = RunRecords(ledger, folder.run_id).run()
     where = str(folder.config_file)
     config = changed_config(row.config, (), where=where)
-    prepared = prepare(config, where=where, plugins=_stored_plugins(row), find_starts=False)
+    files = _stored_plugins(row)
+    prepared = prepare(config, where=where, plugins=files, find_starts=False, plan=False)
     _check_unchanged(row, prepared)
     return folder, prepared, row
 
@@ -211,6 +215,7 @@ def _plan(
     starts: Sequence[tuple[str, Genome]],
     folder: Path,
 ) -> Plan:
+    execution = config.execution
     return Plan(
         space=prepared.space,
         searcher=prepared.make_searcher(starts),
@@ -222,7 +227,14 @@ def _plan(
         dtype=config.recipe.dtype,
         numeric_class=prepared.numeric_class,
         reuse=row.reuse,
-        workers=config.execution.workers,
+        workers=execution.workers,
+        mode=config.search.mode,
+        attempts=execution.attempts,
+        grace_s=execution.grace_s,
+        away_s=execution.away_s,
+        disk_reserve_gb=execution.disk_reserve_gb,
+        disk_budget_gb=execution.disk_budget_gb,
+        folder=folder,
     )
 
 

@@ -31,13 +31,13 @@ class Members:
 
 def estimated(rows: list[list[float]]) -> Estimate | Failure:
     scorer = Scorer(
-        cast(Any, SimpleNamespace(run_id="run")),
         cast(Any, None),
         {"group": cast(Any, Members())},
+        tasks=["group"],
         dtype=None,
         numeric_class="cpu",
         needed=[("group", "hit")],
-        reuse=True,
+        run_id=None,
     )
     block = SimpleNamespace(values={"hit": np.array(rows)})
     return scorer._estimate("group", "hit", cast(Any, [block]))
