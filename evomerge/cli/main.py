@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from evomerge import __version__
-from evomerge.cli import catalogue, inspection, models, results, running
+from evomerge.cli import catalogue, database, inspection, models, results, running
 from evomerge.cli.display import say
 from evomerge.errors import EvomergeError
 
@@ -43,7 +43,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (running, results, models, inspection, catalogue):
+for group in (running, results, models, inspection, catalogue, database):
     group.register(app)
 
 

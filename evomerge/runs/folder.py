@@ -167,6 +167,25 @@ def write_run(path: Path, *, run_id: str, name: str, ledger: str, config: str) -
         ledger: URL of the ledger; a relative SQLite file is relative to the working folder.
         config: The resolved run file as YAML.
     """
+    write_atomically(path / "config.yaml", config)
+    _write_identity(path, run_id=run_id, name=name, ledger=ledger)
+    return RunFolder.open(path)
+
+
+def change_ledger(path: Path, ledger: str) -> RunFolder:
+    """Say in the run folder ``path`` that its ledger is the one at ``ledger`` from now on.
+
+    Raises:
+        LedgerError: It is no run folder, a process drives it, or it can't be written.
+    """
+    folder = RunFolder.open(path)
+    with driver_lock(path):
+        _write_identity(path, run_id=folder.run_id, name=folder.name, ledger=ledger)
+    return RunFolder.open(path)
+
+
+def _write_identity(path: Path, *, run_id: str, name: str, ledger: str) -> None:
+    """Write ``run.json``."""
     body = {"schema_version": SCHEMA_VERSION, "run_id": run_id, "name": name, "ledger": ledger}
     if ledger.startswith(_SQLITE):
         database, _, options = ledger.removeprefix(_SQLITE).partition("?")
@@ -174,9 +193,7 @@ def write_run(path: Path, *, run_id: str, name: str, ledger: str, config: str) -
         body["ledger"] = f"{_SQLITE}{file}" + (f"?{options}" if options else "")
         # Found again when the workspace moves as a whole, or is mounted elsewhere.
         body["ledger_from_here"] = os.path.relpath(file, path.absolute())
-    write_atomically(path / "config.yaml", config)
     write_atomically(path / "run.json", json.dumps(body, indent=2) + "\n")
-    return RunFolder.open(path)
 
 
 def write_atomically(file: Path, text: str) -> None:

@@ -54,7 +54,14 @@ class Ledger:
         self.url = url
 
     @classmethod
-    def open(cls, url: str, *, create: bool = False, read_only: bool = False) -> "Ledger":
+    def open(
+        cls,
+        url: str,
+        *,
+        create: bool = False,
+        read_only: bool = False,
+        schema: str | None = REVISION,
+    ) -> "Ledger":
         """Open the ledger at ``url``.
 
         Args:
@@ -63,6 +70,7 @@ class Ledger:
             create: Make the tables where there are none, of SQLite the file too, and bring an older
                 schema up to date.
             read_only: Never write, not even to upgrade.
+            schema: What it is brought to; None takes any schema that is known, as it is.
 
         Raises:
             LedgerError: There is no ledger, it is no ledger, it can't be written, or its schema
@@ -81,7 +89,7 @@ class Ledger:
             engine = sqlite_engine(parsed, read_only=read_only)
         ledger = cls(engine, parsed)
         try:
-            ledger._check_schema(create=create, may_upgrade=create or not read_only)
+            ledger._check_schema(schema, create=create, may_upgrade=create or not read_only)
         except BaseException:
             ledger.close()
             raise
@@ -138,34 +146,38 @@ class Ledger:
         except (DBAPIError, PoolTimeout) as error:
             raise ledger_error(self.where, error, file=self.file) from error
 
-    def _check_schema(self, *, create: bool, may_upgrade: bool) -> None:
-        """Refuse a newer schema; upgrade an older one or say how."""
+    def revision(self) -> str | None:
+        """Return its schema, None for an empty database."""
         with self.read() as connection:
-            revision = read_revision(connection, self.where)
-        if revision == REVISION:
-            return
+            return read_revision(connection, self.where)
+
+    def _check_schema(self, wanted: str | None, *, create: bool, may_upgrade: bool) -> None:
+        """Refuse a newer schema; upgrade an older one or say how."""
+        revision = self.revision()
         check_known(revision, self.where)
-        if revision is None and not create and self.file is None:
+        if revision is None and not create and (self.file is None or wanted is None):
             raise LedgerError(
                 f"database {self.where} holds no ledger. Give the folder of a run whose ledger is "
                 "still there, or start one with 'evomerge run'."
             )
+        if wanted is None or revision == wanted:
+            return
         if not may_upgrade:
             raise LedgerError(
                 f"ledger {self.where} has schema {revision or 'none'}, older than {REVISION}. "
                 "Upgrade it with 'evomerge db upgrade', or 'evomerge resume' on one of its runs."
             )
-        self._upgrade()
+        self._upgrade(wanted)
 
-    def _upgrade(self) -> None:
+    def _upgrade(self, wanted: str) -> None:
         from evomerge.runs.ledger.driving import holders_of
 
         with self.write("schema") as connection:
             lock_schema(connection)
             # Another process may have been faster.
-            if read_revision(connection, self.where) != REVISION:
+            if read_revision(connection, self.where) != wanted:
                 refuse_while_driven(holders_of(connection), self.where)
-                migrate(connection)
+                migrate(connection, wanted)
 
 
 def parse_ledger_url(url: str) -> URL:

@@ -46,7 +46,7 @@ def lock_schema(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('evomerge schema'))"))
 
 
-def migrate(connection: Connection, revision: str = "head") -> None:
+def migrate(connection: Connection, revision: str) -> None:
     """Run the migrations up to ``revision`` within the caller's transaction."""
     # Alembic takes as long to import as everything else; most commands never need it.
     from alembic import command
