@@ -166,25 +166,41 @@ def combine(
 
     Source: Zou and Donner 2008, "Construction of confidence limits about effect measures".
     """
-    if not estimates or any(math.isnan(part.value) for part in estimates):
+    value = combine_values(aggregate, [part.value for part in estimates], weights)
+    if math.isnan(value):
         return MISSING
     n = sum(part.n for part in estimates)
     if aggregate in ("min", "max"):
         pick = min if aggregate == "min" else max
-        return Estimate(
-            pick(part.value for part in estimates),
-            pick(part.low for part in estimates),
-            pick(part.high for part in estimates),
-            n,
-        )
-    if aggregate != "mean":
-        raise EvaluationError(f"aggregate is {aggregate!r}; expected mean, min or max.")
-    shares = _shares(weights, len(estimates))
-    value = sum(share * part.value for share, part in zip(shares, estimates, strict=True))
-    pairs = list(zip(shares, estimates, strict=True))
+        low, high = pick(part.low for part in estimates), pick(part.high for part in estimates)
+        return Estimate(value, low, high, n)
+    pairs = list(zip(_shares(weights, len(estimates)), estimates, strict=True))
     below = math.sqrt(sum((share * (part.value - part.low)) ** 2 for share, part in pairs))
     above = math.sqrt(sum((share * (part.high - part.value)) ** 2 for share, part in pairs))
     return Estimate(value, value - below, value + above, n)
+
+
+def combine_values(
+    aggregate: str, values: Sequence[float], weights: Sequence[float] | None = None
+) -> float:
+    """Return the mean, smallest or largest of ``values``: that of ``combine``, without intervals.
+
+    Args:
+        aggregate: ``mean``, ``min`` or ``max``.
+        values: The parts; one that is NaN, or none at all, makes the whole NaN.
+        weights: (mean) Weight of each, at least one above 0; equal if None.
+
+    Raises:
+        EvaluationError: The weights don't fit the parts.
+    """
+    if not values or any(map(math.isnan, values)):
+        return math.nan
+    if aggregate in ("min", "max"):
+        return min(values) if aggregate == "min" else max(values)
+    if aggregate != "mean":
+        raise EvaluationError(f"aggregate is {aggregate!r}; expected mean, min or max.")
+    shares = _shares(weights, len(values))
+    return sum(share * value for share, value in zip(shares, values, strict=True))
 
 
 def _shares(weights: Sequence[float] | None, n: int) -> list[float]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.errors import EvaluationError, nearest
-from evomerge.evaluation.intervals import MISSING, Estimate, combine, estimate
+from evomerge.evaluation.intervals import MISSING, Estimate, combine, combine_values, estimate
 from evomerge.evaluation.protocol import Evaluator, Grouped, Metric
 
 
@@ -129,6 +129,7 @@ __all__ = [
     "Term",
     "check_direction",
     "combine",
+    "combine_values",
     "estimate_task",
     "find_metric",
     "parse_term",

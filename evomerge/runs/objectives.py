@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evomerge.evaluation.intervals import Estimate
-from evomerge.evaluation.objectives import combine
+from evomerge.evaluation.objectives import combine, combine_values
 from evomerge.runs.ledger.records import Estimates
 
 
@@ -31,6 +31,11 @@ class Objective:
         """Return the raw value with its interval, in the declared direction."""
         parts = [estimates[part] for part in self.parts]
         return combine(self.aggregate, parts, self.weights)
+
+    def value(self, estimates: Estimates) -> float:
+        """Return the raw value alone, which costs a tenth of its interval."""
+        values = [estimates[part].value for part in self.parts]
+        return combine_values(self.aggregate, values, self.weights)
 
     def utility(self, value: float) -> float:
         """Return ``value`` turned so that larger is better."""
@@ -79,11 +84,11 @@ class Objectives:
 
     def values(self, estimates: Estimates) -> dict[str, float]:
         """Return objective → raw value."""
-        return {item.name: item.estimate(estimates).value for item in self.all}
+        return {item.name: item.value(estimates) for item in self.all}
 
     def utilities(self, estimates: Estimates) -> tuple[float, ...]:
         """Return one number an objective, larger is better, shape ``(k,)``."""
-        return tuple(item.utility(item.estimate(estimates).value) for item in self.all)
+        return tuple(item.utility(item.value(estimates)) for item in self.all)
 
     def best(self, rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
         """Return objective → its best raw value among ``rows``; empty where there is none."""
