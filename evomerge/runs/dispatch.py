@@ -101,8 +101,8 @@ class Dispatcher:
         """
         outcomes = self._patience.arrived or self._executor.wait(timeout_s)
         self._patience.arrived = []
-        found = [self._of(outcome) for outcome in outcomes]
-        return [item for item in found if item is not None]
+        found = {item.pending.key: item for item in map(self._of, outcomes) if item is not None}
+        return list(found.values())
 
     def landed(self, pending: Pending, outcome_of: Callable[[Job], Outcome]) -> Scored:
         """Take in the outcome of an attempt that isn't with the executor: an earlier driver's."""

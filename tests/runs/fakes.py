@@ -1,6 +1,7 @@
 """A run without torch: a space of three genes, evaluators that are formulas, a faulty worker."""
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,15 @@ from numpy.typing import NDArray
 
 from evomerge.evaluation.protocol import Metric
 from evomerge.execution.inprocess import InprocessExecutor
-from evomerge.execution.protocol import BlockScores, Failure, Job, Outcome
+from evomerge.execution.protocol import (
+    LOST,
+    BlockScores,
+    Executor,
+    Failure,
+    Job,
+    Outcome,
+    WorkerState,
+)
 from evomerge.execution.registry import Crew
 from evomerge.recipes.recipe import Recipe, Source, Stage, StageInput
 from evomerge.recipes.space import Gene, Genome, SearchSpace
@@ -121,6 +130,61 @@ class FakeWorker:
         return Outcome(job, scores=scores, merge_s=0.5, score_s=1.5, worker="fake")
 
 
+class ScriptedExecutor:
+    """Workers that end, dawdle and overtake each other as a seeded generator says.
+
+    Args:
+        worker: Scores the jobs that aren't lost.
+        slots: Workers.
+        seed: Decides which jobs come back together, in which order, and which are lost.
+        loss: Chance that a job is lost with its worker.
+    """
+
+    def __init__(
+        self, worker: "FakeWorker", *, slots: int = 4, seed: int = 0, loss: float = 0.0
+    ) -> None:
+        self.worker = worker
+        self.slots = slots
+        self.loss = loss
+        self.queue: list[Job] = []
+        self.most = 0
+        self.closed = False
+        self.started = 0
+        self._rng = np.random.default_rng(seed)
+
+    def start(self) -> None:
+        self.started += 1
+
+    def submit(self, job: Job) -> None:
+        self.queue.append(job)
+        self.most = max(self.most, len(self.queue))
+
+    def wait(self, timeout_s: float | None = None) -> list[Outcome]:
+        running = min(self.slots, len(self.queue))
+        if not running or (timeout_s is not None and self._rng.random() < 0.2):
+            return []
+        places = self._rng.permutation(running)[: self._rng.integers(1, running + 1)]
+        jobs = [self.queue[place] for place in places]
+        for job in jobs:
+            self.queue.remove(job)
+        return [self._outcome(job) for job in jobs]
+
+    def resize(self, slots: int) -> None:
+        self.slots = slots
+
+    def workers(self) -> Sequence[WorkerState]:
+        return [WorkerState(f"w{i}", "node", "cpu", "idle") for i in range(self.slots)]
+
+    def close(self) -> None:
+        self.closed = True
+        self.queue.clear()
+
+    def _outcome(self, job: Job) -> Outcome:
+        if self._rng.random() < self.loss:
+            return Outcome(job, failure=Failure(LOST, "worker ended by SIGKILL"), worker="gone")
+        return self.worker.run(job)
+
+
 EVALUATORS = {
     "near": FakeEvaluator("near", (0.5, -0.25, 0.1)),
     "far": FakeEvaluator(
@@ -161,6 +225,10 @@ class FakeRun:
     versions: Mapping[str, str] = field(default_factory=lambda: {"evomerge": "1"})
     workers: int = 1
     ledger: str = ""
+    make_executor: Callable[["FakeRun"], Executor] | None = None
+    epoch: int | None = None
+    clock: Callable[[], float] = time.monotonic
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.worker is None:
@@ -198,10 +266,13 @@ class FakeRun:
 
     def _run(self, ledger: Ledger) -> Run:
         space = FakeSpace(self.step)
+        executor: Executor = InprocessExecutor(Crew(Ready(self.worker)))
+        if self.make_executor is not None:
+            executor = self.make_executor(self)
         plan = Plan(
             space=space,
             searcher=self.make_searcher(space, len(self.objectives)),
-            executor=InprocessExecutor(Crew(Ready(self.worker))),
+            executor=executor,
             evaluators=self.evaluators,
             objectives=Objectives.from_plain(self.objectives, facts_of(self.evaluators)),
             finalists=self.finalists,
@@ -211,8 +282,10 @@ class FakeRun:
             reuse=self.reuse,
             workers=self.workers,
             versions=self.versions,
+            folder=self.folder,
+            **self.settings,
         )
-        return Run(RunRecords(ledger, self.run_id), plan)
+        return Run(RunRecords(ledger, self.run_id), plan, epoch=self.epoch, clock=self.clock)
 
 
 def facts_of(evaluators: Mapping[str, FakeEvaluator]) -> dict[str, Any]:

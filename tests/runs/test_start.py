@@ -36,7 +36,7 @@ def picture(folder: Path = RUN) -> dict[str, Any]:
     tasks = [("copy", "bits_per_byte"), ("next", "bits_per_byte")]
     found = {
         "candidates": records.candidates(),
-        "front": results.front().to_dict(),
+        "front": [(e.candidate, e.objectives) for e in results.front().entries],
         "scores": [
             records.scores(row.candidate_id, split, *task).tobytes()
             for row in records.candidates()
