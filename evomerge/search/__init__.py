@@ -4,9 +4,20 @@ from evomerge.search.protocol import (
     SEARCHERS,
     Evaluation,
     Proposal,
+    Restorable,
     Searcher,
     Start,
     build_searcher,
 )
+from evomerge.search.snapshots import Snapshot
 
-__all__ = ["SEARCHERS", "Evaluation", "Proposal", "Searcher", "Start", "build_searcher"]
+__all__ = [
+    "SEARCHERS",
+    "Evaluation",
+    "Proposal",
+    "Restorable",
+    "Searcher",
+    "Snapshot",
+    "Start",
+    "build_searcher",
+]

@@ -2,9 +2,11 @@
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,11 @@ from numpy.typing import NDArray
 from evomerge.errors import SearchError
 from evomerge.recipes.space import SearchSpace
 from evomerge.search.protocol import Evaluation, Proposal, Start
+
+TRIES = 8
+"""Draws after which a copy of an earlier proposal is proposed again."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,11 +57,19 @@ class AskBook:
         self.asked = 0
         self._starts = list(starts)
         self._waiting: dict[str, tuple[int, int, NDArray[np.float64]]] = {}
+        # Where a gene that always counts is continuous, copies don't happen by chance.
+        self._repeats = all(gene.is_cells for gene in space.genes if gene.active_if is None)
+        self._seen: set[int] = set()
 
     @property
     def n_starts(self) -> int:
         """Number of starts that have not been proposed yet."""
         return len(self._starts)
+
+    @property
+    def n_waiting(self) -> int:
+        """Number of proposals that wait for a result."""
+        return len(self._waiting)
 
     def generator(self) -> np.random.Generator:
         """Return a new generator for the ask that is being answered."""
@@ -72,6 +87,41 @@ class AskBook:
         """Return up to ``n`` of the starts that are left, and forget them."""
         taken, self._starts = self._starts[:n], self._starts[n:]
         return taken
+
+    def without_copies(
+        self,
+        drawn: Sequence[T],
+        place: Callable[[T], NDArray[np.float64]],
+        draw: Callable[[], T],
+    ) -> list[T]:
+        """Draw again what would be a copy of an earlier proposal, or of one among ``drawn``.
+
+        Only spaces made of whole numbers, steps and choices are looked at; after ``TRIES`` draws a
+        copy is kept, since the space may hold nothing else.
+
+        Args:
+            drawn: What the searcher has drawn.
+            place: Gives its point of the cube, shape ``(d,)``, not snapped.
+            draw: Draws another.
+        """
+        if not self._repeats:
+            return list(drawn)
+        found: list[T] = []
+        taken: set[int] = set()
+        for item in drawn:
+            mark = self._mark(self.space.snap(place(item)))
+            for _ in range(TRIES):
+                if mark not in self._seen and mark not in taken:
+                    break
+                item = draw()
+                mark = self._mark(self.space.snap(place(item)))
+            taken.add(mark)
+            found.append(item)
+        return found
+
+    def is_copy(self, genome: NDArray[np.float64]) -> bool:
+        """Say if the snapped ``genome`` was proposed before; False in continuous spaces."""
+        return self._repeats and self._mark(genome) in self._seen
 
     def propose(
         self,
@@ -100,6 +150,8 @@ class AskBook:
         ]
         for index, proposal in enumerate(proposals):
             self._waiting[proposal.id] = (self.asked, index, proposal.genome)
+            if self._repeats:
+                self._seen.add(self._mark(proposal.genome))
         self.asked += 1
         return proposals
 
@@ -127,6 +179,10 @@ class AskBook:
                 values = None
             told.append(Told(ask, index, genome, values))
         return told
+
+    @staticmethod
+    def _mark(genome: NDArray[np.float64]) -> int:
+        return int.from_bytes(blake2b(genome.tobytes(), digest_size=8).digest(), "little")
 
 
 @contextmanager

@@ -21,24 +21,50 @@ from evomerge.recipes.declarations import Parameter
 from evomerge.recipes.space import SearchSpace
 from evomerge.search.asks import AskBook, Told, one_objective, seeded_globals
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
+from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
 
 SEPARABLE_ABOVE = 300
 """Genes above which the covariance stays diagonal: a full one learns too slowly and costs d²."""
 COARSE = 100
 """Values up to which a gene on cells is an integer variable; more are as good as continuous."""
+SLOTS_A_SAMPLE = 4
+"""Candidates out at a time for each of a generation: results are then some 4 updates old."""
+ANCHOR = 0.5
+"""How far an update with late results looks back from the mean to where they were drawn."""
+STATE = (
+    *("_asks", "_best", "_book", "_epoch", "_es", "_mean", "_n_large", "_ready", "_regime"),
+    *("_spent", "_starts_out"),
+)
 
 Array = NDArray[np.float64]
 
 
 @dataclass
-class _Batch:
-    """One ask's samples as pycma knows them, and the results that are back."""
+class _Drawn:
+    """One ask's samples as pycma knows them, and the results that are back.
+
+    ``epoch`` counts restarts, −1 being the time before the first strategy; ``update`` counts the
+    strategy's updates; ``mean`` is its mean at that time, in pycma's own coordinates.
+    """
 
     epoch: int
-    n_starts: int
+    update: int
+    mean: Array
     samples: list[Array]
+    size: int
+    n_starts: int = 0
+    whole: bool = False
     told: dict[int, Told] = field(default_factory=dict)
-    size: int = 0
+
+
+@dataclass(frozen=True)
+class _Result:
+    """A sample with its loss (None: failed), the update and the mean that it was drawn from."""
+
+    sample: Array
+    loss: float | None
+    update: int
+    mean: Array
 
 
 @searcher(
@@ -70,16 +96,25 @@ class _Batch:
 class CmaEsSearcher:
     """Adapt a normal distribution to the best candidates (CMA-ES, by pycma).
 
-    Failures rank worst; a generation that failed as a whole changes nothing. A generation is used
-    once all of its results are back; late ones of an earlier generation join the next update with
-    their steps clipped.
+    Failures rank worst; a generation that failed as a whole changes nothing.
+
+    Late results: ``ask()`` gives a generation that is used as a whole, once all of it is back.
+    What ``ask(n)`` gave is used in the order of arrival: as soon as a generation's worth of results
+    is there, whichever asks they are from, the distribution moves. A sample that was drawn before
+    an earlier update is clipped to the length that a sample may have (Hansen 2011), and such an
+    update takes its steps from a point half way between the mean of now and the mean of the
+    samples' own time. Steps from the mean of now alone make the step size collapse, since several
+    updates' samples of one old mean seem to disagree; steps from the old mean alone count one move
+    several times. Without ``population``, a generation has at least a quarter as many samples as
+    are out. Samples from before a restart, or from before all starts were back, change nothing but
+    the best known.
 
     Args:
         space: What is searched.
         seed: Equal seeds and equal tells give equal proposals.
         n_objectives: Must be 1.
         starts: Genomes of generation 0.
-        population: Candidates per generation; None takes 4 + ⌊3 ln d⌋.
+        population: Candidates per generation; None takes 4 + ⌊3 ln d⌋, or more as said above.
         sigma: First step, in widths of the cube.
         x0: First mean, length ``d``, in [0, 1]; None takes the middle.
         restarts: ``none``, ``ipop`` or ``bipop``.
@@ -107,7 +142,7 @@ class CmaEsSearcher:
         one_objective("cma_es", n_objectives)
         d = space.n_dims
         self._book = AskBook("cma_es", space, seed=seed, starts=starts)
-        self._population = population or 4 + math.floor(3 * math.log(d))
+        self._given_population = population
         self._sigma = sigma
         self._x0 = _first_mean(x0, d)
         self._restarts = restarts
@@ -118,13 +153,13 @@ class CmaEsSearcher:
         self._width = np.ones(d)
         self._width[self._integers] = cells[self._integers]
         self._with_starts = bool(starts)
-        self._mean = self._x0
         self._es: Any = None
+        self._mean = self._x0
         self._rng = np.random.default_rng(seed)
         self._epoch = 0
-        self._batches: dict[int, _Batch] = {}
-        self._ready: list[tuple[Array, float | None]] = []
-        self._late: list[tuple[Array, float | None]] = []
+        self._asks: dict[int, _Drawn] = {}
+        self._starts_out = 0
+        self._ready: list[_Result] = []
         self._best: tuple[float, Array] | None = None
         self._spent = {"large": 0, "small": 0}
         self._regime = "large"
@@ -132,84 +167,118 @@ class CmaEsSearcher:
 
     def ask(self, n: int | None = None) -> list[Proposal]:
         """Return the next generation, or ``n`` samples of the distribution as it is now."""
-        space = self._book.space
-        if self._with_starts and (self._book.n_starts or self._best is None):
+        book = self._book
+        if self._es is None and (book.n_starts or self._starts_out or self._unscored_starts()):
             return self._ask_around_start(n)
         with self._seeded(0):
             if self._es is None:
-                self._es = self._strategy(self._mean, self._population, self._sigma)
+                mean = self._best[1] if self._with_starts and self._best else self._x0
+                self._begin(mean, self._population(n), self._sigma, whole=n is None)
             elif self._es.stop() and self._restarts != "none":
-                self._restart()
-            size = self._book.size(n, self._es.popsize)
+                self._restart(n)
+            size = book.size(n, self._es.popsize)
             samples = [np.asarray(s, dtype=float) for s in self._es.ask(size)]
+            if n is not None:
+                samples = book.without_copies(samples, self._to_cube, lambda: self._es.ask(1)[0])
         points = np.array([self._to_cube(sample) for sample in samples])
-        self._batches[self._book.asked] = _Batch(self._epoch, 0, samples, size=size)
-        return self._book.propose(points.reshape(size, space.n_dims))
+        self._asks[book.asked] = _Drawn(
+            self._epoch, self._es.countiter, self._mean, samples, size, whole=n is None
+        )
+        return book.propose(points.reshape(size, book.space.n_dims))
 
     def tell(self, evaluations: Iterable[Evaluation]) -> None:
-        """Take evaluations in any order; the distribution moves when a generation is complete."""
+        """Take evaluations in any order; see "Late results" above."""
         for told in self._book.take(evaluations):
             if told.values is not None and (self._best is None or told.values[0] > self._best[0]):
                 self._best = (told.values[0], told.genome)
-            batch = self._batches[told.ask]
-            batch.told[told.index] = told
-            if len(batch.told) == batch.size:
-                del self._batches[told.ask]
-                self._finish(batch)
+            drawn = self._asks[told.ask]
+            drawn.told[told.index] = told
+            self._starts_out -= told.index < drawn.n_starts
+            complete = len(drawn.told) == drawn.size
+            if complete:
+                del self._asks[told.ask]
+            if not drawn.whole:
+                self._take(drawn, told)
+            elif complete:
+                for index in range(drawn.size):
+                    self._take(drawn, drawn.told[index])
+
+    def snapshot(self) -> Snapshot:
+        """Return the state as plain data and arrays."""
+        return take_snapshot(self, STATE)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take the state of a snapshot."""
+        # Pycma's functions aren't stored, so another strategy lends its own.
+        self._es = self._strategy(self._x0, 4, self._sigma, whole=False)
+        put_back(self, snapshot)
+
+    def _unscored_starts(self) -> bool:
+        """Say if there were starts and nothing has been scored yet."""
+        return self._with_starts and self._best is None
 
     def _ask_around_start(self, n: int | None) -> list[Proposal]:
         """Return starts and samples around the first mean; pycma doesn't know of either."""
-        size = self._book.size(n, self._population)
+        size = self._book.size(n, self._population(n))
         starts = self._book.take_starts(size)
         rng = self._book.generator()
         shape = (size - len(starts), self._book.space.n_dims)
-        points = np.clip(self._x0 + self._sigma * rng.standard_normal(shape), 0, 1)
-        self._batches[self._book.asked] = _Batch(-1, len(starts), [], size=size)
+        known = n is not None and self._best is not None
+        centre = self._best[1] if known and self._best else self._x0
+        points = np.clip(centre + self._sigma * rng.standard_normal(shape), 0, 1)
+        self._starts_out += len(starts)
+        self._asks[self._book.asked] = _Drawn(
+            -1, 0, centre, [], size, n_starts=len(starts), whole=n is None
+        )
         return self._book.propose(points, starts=starts)
 
-    def _finish(self, batch: _Batch) -> None:
-        """Use a complete batch."""
-        if batch.epoch < 0:
-            if self._es is None and self._best is not None:
-                self._mean = self._best[1]
+    def _take(self, drawn: _Drawn, told: Told) -> None:
+        """Keep a result for the next update, and update when there are enough."""
+        if drawn.epoch != self._epoch:
             return
-        if batch.epoch != self._epoch:  # sampled before a restart
-            return
-        results = [
-            (sample, None if values is None else -values[0])
-            for sample, values in (
-                (batch.samples[i], batch.told[i].values) for i in range(batch.size)
-            )
-        ]
-        if self._es._flgtelldone:
-            self._late += results
-            return
-        self._ready += results
+        loss = None if told.values is None else -told.values[0]
+        self._ready.append(_Result(drawn.samples[told.index], loss, drawn.update, drawn.mean))
         if len(self._ready) >= self._es.popsize:
             self._update()
 
     def _update(self) -> None:
-        """Tell pycma what is ready."""
-        own, late = self._ready, self._late
-        if all(loss is None for _, loss in own + late):
-            self._ready = []  # nothing is known of any of them
-            return
-        self._ready, self._late = [], []
-        losses = [loss for _, loss in own + late if loss is not None]
+        """Move the distribution by what is ready."""
+        es, results = self._es, self._ready
+        self._ready = []
+        losses = [result.loss for result in results if result.loss is not None]
+        if not losses:
+            return  # nothing is known of any of them
         worst = max(losses) + (max(losses) - min(losses)) + 1e-9
-        samples = [sample for sample, _ in own + late]
-        f = np.array([worst if loss is None else loss for _, loss in own + late])
-        foreign = np.arange(len(samples)) >= len(own)
-        keep = _thin(f, self._es.popsize)
-        check = [i for i, k in enumerate(keep) if foreign[k]]
-        self._spent[self._regime] += len(own)
+        late = [i for i, result in enumerate(results) if result.update != es.countiter]
+        if late:
+            then = np.mean([result.mean for result in results], axis=0)
+            es.mean = es.mean + ANCHOR * (then - es.mean)
+            es._flgtelldone = False  # nothing need have been asked since the update before
+        es.pop_injection_directions = []  # any left were meant for a generation asked for whole
+        self._spent[self._regime] += len(results)
         with self._seeded(1):
-            self._es.tell(
-                [samples[k] for k in keep], [float(f[k]) for k in keep], check_points=check or None
+            es.tell(
+                [result.sample for result in results],
+                [worst if result.loss is None else result.loss for result in results],
+                check_points=late or None,
             )
+        self._mean = es.mean.copy()
 
-    def _strategy(self, mean: Array, population: int, sigma: float) -> Any:
-        """Return pycma's strategy around ``mean``, a point of the cube."""
+    def _population(self, n: int | None) -> int:
+        """Return a generation's size: as given, or by the genes and the candidates out."""
+        if self._given_population:
+            return self._given_population
+        usual = 4 + math.floor(3 * math.log(self._book.space.n_dims))
+        out = 0 if n is None else self._book.n_waiting + n
+        return max(usual, math.ceil(out / SLOTS_A_SAMPLE))
+
+    def _begin(self, mean: Array, population: int, sigma: float, *, whole: bool) -> None:
+        """Start a strategy around ``mean``, a point of the cube."""
+        self._es = self._strategy(mean, population, sigma, whole=whole)
+        self._mean = self._es.mean.copy()
+
+    def _strategy(self, mean: Array, population: int, sigma: float, *, whole: bool) -> Any:
+        """Return pycma's strategy around ``mean``; ``whole`` if it gets whole generations."""
         import cma
 
         half = np.zeros(len(mean))
@@ -228,6 +297,8 @@ class CmaEsSearcher:
             "tolflatfitness": 5,
             "verbose": -9,
         }
+        if not whole:  # these two count on samples of one generation coming back in their order
+            options |= {"AdaptSigma": cma.sigma_adaptation.CMAAdaptSigmaCSA, "CMA_mirrors": 0}
         return cma.CMAEvolutionStrategy(inside * self._width - half, sigma, options)
 
     @contextmanager
@@ -247,12 +318,12 @@ class CmaEsSearcher:
         point: Array = shifted / self._width
         return point
 
-    def _restart(self) -> None:
+    def _restart(self, n: int | None) -> None:
         """Begin anew at a random mean: with a larger population, or (bipop) a small one."""
         rng = np.random.default_rng((self._book.seed, self._book.asked, 2))
         mean = rng.random(self._book.space.n_dims)
         small = self._restarts == "bipop" and self._spent["small"] < self._spent["large"]
-        population, sigma = self._population, self._sigma
+        population, sigma = self._population(n), self._sigma
         if small:
             ratio = 0.5 * 2**self._n_large
             u, v = rng.random(2)
@@ -263,8 +334,8 @@ class CmaEsSearcher:
             population *= 2**self._n_large
         self._regime = "small" if small else "large"
         self._epoch += 1
-        self._ready, self._late = [], []
-        self._es = self._strategy(mean, population, sigma)
+        self._ready = []
+        self._begin(mean, population, sigma, whole=n is None)
 
 
 def _first_mean(x0: Sequence[float] | None, d: int) -> Array:
@@ -277,12 +348,3 @@ def _first_mean(x0: Sequence[float] | None, d: int) -> Array:
             f"expected {d}, one a gene, each in [0, 1]. Correct search.options.x0."
         )
     return mean
-
-
-def _thin(f: Array, size: int) -> list[int]:
-    """Return ``size`` of the indices of ``f``, evenly spread over its ranks; all if fewer."""
-    if len(f) <= size:
-        return list(range(len(f)))
-    ranked = np.argsort(f, kind="stable")
-    at = np.floor((np.arange(size) + 0.5) * len(f) / size).astype(int)
-    return sorted(int(i) for i in ranked[at])

@@ -10,6 +10,9 @@ from evomerge.recipes.genes import Gene
 from evomerge.recipes.space import SearchSpace
 from evomerge.search.asks import AskBook
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
+from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
+
+STATE = ("_book", "_next", "_done", "_seen")
 
 
 @searcher(
@@ -28,6 +31,9 @@ from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
 )
 class GridSearcher:
     """Propose all combinations of a few values a gene, the last gene changing first.
+
+    Late results: nothing depends on results, so their order doesn't matter. ``ask(n)`` leaves out
+    what a start stands for already, in spaces of whole numbers, steps and choices.
 
     Combinations that stand for one genome (through genes that don't count) come once. When all are
     proposed, ``ask`` returns an empty list.
@@ -56,7 +62,7 @@ class GridSearcher:
         self._axes = [_axis(gene, points) for gene in space.genes]
         self._next = [0] * space.n_dims
         self._done = False
-        self._seen: set[bytes] = set()
+        self._seen: set[str] = set()
 
     def ask(self, n: int | None = None) -> list[Proposal]:
         """Return up to ``n`` proposals: starts that are left, then the next combinations."""
@@ -68,14 +74,23 @@ class GridSearcher:
                 np.array([axis[i] for axis, i in zip(self._axes, self._next, strict=True)])
             )
             self._advance()
-            if point.tobytes() not in self._seen:
-                self._seen.add(point.tobytes())
-                points.append(point)
+            if point.tobytes().hex() in self._seen or (n is not None and self._book.is_copy(point)):
+                continue
+            self._seen.add(point.tobytes().hex())
+            points.append(point)
         return self._book.propose(np.array(points), starts=starts)
 
     def tell(self, evaluations: Iterable[Evaluation]) -> None:
         """Strike the results off; they change nothing."""
         self._book.take(evaluations)
+
+    def snapshot(self) -> Snapshot:
+        """Return the state as plain data and arrays."""
+        return take_snapshot(self, STATE)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take the state of a snapshot."""
+        put_back(self, snapshot)
 
     def _advance(self) -> None:
         """Move to the next combination: count up, the last gene first."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from evomerge.errors import ProblemsError
 from evomerge.recipes.declarations import Declaration, Parameter, Registry
 from evomerge.recipes.space import SearchSpace
+from evomerge.search.snapshots import Snapshot
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,39 @@ class Searcher(Protocol):
     untouched. A
     generator is made for each (seed, ask number). A searcher is rebuilt by replaying its asks and
     tells.
+
+    ``ask(n)`` may come at any moment and results in any order and grouping, early or late; each
+    searcher's docstring says under "Late results" what it does with them.
     """
 
     def ask(self, n: int | None = None) -> list[Proposal]:
-        """Return the next generation (None: of its own size), or [] when it's exhausted."""
+        """Return ``n`` proposals, or the next generation (None: of the searcher's own size).
+
+        Fewer, down to [], when it's exhausted.
+        """
 
     def tell(self, evaluations: Iterable[Evaluation]) -> None:
         """Take evaluations in any order, matched by id; a failure counts as worst.
 
         Raises:
             SearchError: An id that isn't waiting for a result.
+        """
+
+
+@runtime_checkable
+class Restorable(Protocol):
+    """A searcher whose state can be stored, so that a resume needn't replay all of it."""
+
+    def snapshot(self) -> Snapshot:
+        """Return the state as plain data and arrays."""
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take the state of ``snapshot``, as if all of its asks and tells had been replayed.
+
+        Only a searcher that was just built, with the same space and options, may be restored.
+
+        Raises:
+            SearchError: The snapshot can't be used.
         """
 
 

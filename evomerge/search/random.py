@@ -2,10 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from evomerge.recipes.declarations import Parameter
 from evomerge.recipes.space import SearchSpace
 from evomerge.search.asks import AskBook
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
+from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
+
+STATE = ("_book",)
 
 
 @searcher(
@@ -15,6 +20,9 @@ from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
 )
 class RandomSearcher:
     """Propose genomes uniformly: the baseline that every other searcher should beat.
+
+    Late results: nothing depends on results, so their order doesn't matter. ``ask(n)`` draws again,
+    up to eight times, what was proposed before, in spaces of whole numbers, steps and choices.
 
     Args:
         space: What is searched.
@@ -41,9 +49,21 @@ class RandomSearcher:
         size = self._book.size(n, self._population)
         starts = self._book.take_starts(size)
         rng = self._book.generator()
-        points = rng.random((size - len(starts), self._book.space.n_dims))
+        d = self._book.space.n_dims
+        points = rng.random((size - len(starts), d))
+        if n is not None:
+            rows = self._book.without_copies(list(points), np.asarray, lambda: rng.random(d))
+            points = np.array(rows).reshape(-1, d)
         return self._book.propose(points, starts=starts)
 
     def tell(self, evaluations: Iterable[Evaluation]) -> None:
         """Strike the results off; they change nothing."""
         self._book.take(evaluations)
+
+    def snapshot(self) -> Snapshot:
+        """Return the state as plain data and arrays."""
+        return take_snapshot(self, STATE)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take the state of a snapshot."""
+        put_back(self, snapshot)

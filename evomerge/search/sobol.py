@@ -4,15 +4,18 @@ import warnings
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evomerge.errors import SearchError
 from evomerge.recipes.declarations import Parameter
 from evomerge.recipes.space import SearchSpace
 from evomerge.search.asks import AskBook
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
+from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
 
 MAX_DIMS = 21201
 """Dimensions for which scipy has direction numbers."""
+STATE = ("_book", "_drawn")
 
 
 @searcher(
@@ -31,6 +34,10 @@ MAX_DIMS = 21201
 )
 class SobolSearcher:
     """Propose the points of one scrambled Sobol sequence, ask after ask.
+
+    Late results: nothing depends on results, so their order doesn't matter. ``ask(n)`` steps over
+    points that were proposed before, up to eight at a time, in spaces of whole numbers, steps and
+    choices.
 
     Args:
         space: What is searched, at most 21201 genes.
@@ -61,18 +68,40 @@ class SobolSearcher:
             )
         self._book = AskBook("sobol", space, seed=seed, starts=starts)
         self._population = population
+        self._drawn = 0
         self._sequence = qmc.Sobol(space.n_dims, scramble=True, seed=np.random.default_rng(seed))
 
     def ask(self, n: int | None = None) -> list[Proposal]:
         """Return ``n`` proposals: starts that are left, then the next points of the sequence."""
         size = self._book.size(n, self._population)
         starts = self._book.take_starts(size)
-        with warnings.catch_warnings():
-            # Scipy asks for powers of two; the sequence goes on at the next ask.
-            warnings.simplefilter("ignore", UserWarning)
-            points = self._sequence.random(size - len(starts)) if size > len(starts) else []
-        return self._book.propose(np.asarray(points), starts=starts)
+        points = self._next(size - len(starts))
+        if n is not None:
+            rows = self._book.without_copies(list(points), np.asarray, lambda: self._next(1)[0])
+            points = np.array(rows)
+        return self._book.propose(points, starts=starts)
 
     def tell(self, evaluations: Iterable[Evaluation]) -> None:
         """Strike the results off; they change nothing."""
         self._book.take(evaluations)
+
+    def snapshot(self) -> Snapshot:
+        """Return the state as plain data and arrays."""
+        return take_snapshot(self, STATE)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take the state of a snapshot."""
+        put_back(self, snapshot)
+        if self._drawn:
+            self._sequence.fast_forward(self._drawn)
+
+    def _next(self, n: int) -> NDArray[np.float64]:
+        """Return the next ``n`` points of the sequence, shape ``(n, d)``."""
+        if n == 0:
+            return np.empty((0, self._book.space.n_dims))
+        self._drawn += n
+        with warnings.catch_warnings():
+            # Scipy asks for powers of two; the sequence goes on at the next ask.
+            warnings.simplefilter("ignore", UserWarning)
+            points: NDArray[np.float64] = self._sequence.random(n)
+        return points

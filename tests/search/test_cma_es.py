@@ -1,5 +1,7 @@
 """CMA-ES: it converges where random search doesn't, and its special cases."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -119,24 +121,98 @@ def test_restarts_double_the_population() -> None:
     assert sorted(set(sizes))[:2] == [6, 12]
 
 
+def told(proposals: Sequence[Proposal]) -> list[Evaluation]:
+    return [Evaluation(p.id, (sphere(p.genome),)) for p in proposals]
+
+
 def test_small_asks_make_up_one_generation() -> None:
     searcher = CmaEsSearcher(box(6), seed=0, population=8)
     for _ in range(4):
-        searcher.tell([Evaluation(p.id, (sphere(p.genome),)) for p in searcher.ask(2)])
+        searcher.tell(told(searcher.ask(2)))
     assert searcher._es.countiter == 1
-    searcher.tell([Evaluation(p.id, (sphere(p.genome),)) for p in searcher.ask(40)])
-    assert searcher._es.countiter == 2
+    searcher.tell(told(searcher.ask(40)))
+    assert searcher._es.countiter == 6
 
 
-def test_late_results_join_the_next_update() -> None:
+def test_a_generation_counts_once_all_of_it_is_back() -> None:
     searcher = CmaEsSearcher(box(6), seed=0, population=8)
     early, late = searcher.ask(), searcher.ask()
-    searcher.tell([Evaluation(p.id, (sphere(p.genome),)) for p in early])
-    searcher.tell([Evaluation(p.id, (sphere(p.genome),)) for p in late])
-    assert len(searcher._late) == 8
-    searcher.tell([Evaluation(p.id, (sphere(p.genome),)) for p in searcher.ask()])
-    assert searcher._late == []
+    searcher.tell(told(late[:7]))
+    assert searcher._es.countiter == 0
+    searcher.tell(told(early))
+    assert searcher._es.countiter == 1
+    searcher.tell(told(late[7:]))
     assert searcher._es.countiter == 2
+
+
+def test_late_results_are_known_by_the_update_they_were_drawn_before() -> None:
+    searcher = CmaEsSearcher(box(6), seed=0, population=4)
+    first = searcher.ask(6)
+    searcher.tell(told(first[:4]))
+    second = searcher.ask(2)
+    searcher.tell(told(first[4:5] + second[:1]))
+    assert [result.update for result in searcher._ready] == [0, 1]
+    np.testing.assert_array_equal(searcher._ready[1].mean, searcher._es.mean)
+
+
+def test_a_late_sample_counts_from_between_its_own_mean_and_the_present_one() -> None:
+    seen: list[NDArray[np.float64]] = []
+    searcher = CmaEsSearcher(box(6), seed=0, population=4)
+    first = searcher.ask(8)
+    before = searcher._es.mean.copy()
+    searcher.tell(told(first[:4]))
+    between = (before + searcher._es.mean) / 2
+    genuine = searcher._es.tell
+    searcher._es.tell = lambda *args, **more: (
+        seen.append(searcher._es.mean.copy()),
+        genuine(*args, **more),
+    )
+    searcher.tell(told(first[4:]))
+    np.testing.assert_allclose(seen[0], between, rtol=0, atol=1e-15)
+
+
+def test_many_candidates_out_make_generations_larger() -> None:
+    def generation(n: int, population: int | None = None) -> int:
+        searcher = CmaEsSearcher(box(10), seed=0, population=population)
+        searcher.ask(n)
+        return int(searcher._es.popsize)
+
+    assert [generation(n) for n in (1, 40, 64, 256)] == [10, 10, 16, 64]
+    assert generation(256, population=8) == 8
+
+
+def test_starts_are_awaited_and_the_best_of_them_becomes_the_mean() -> None:
+    best = np.full(6, 0.31)
+    starts = [Start("a", np.ones(6)), Start("b", best), Start("c", np.zeros(6))]
+    searcher = CmaEsSearcher(box(6), seed=0, starts=starts)
+    first = searcher.ask(5)
+    searcher.tell(told(first[2:]))
+    around = searcher.ask(2)
+    assert searcher._es is None
+    searcher.tell(told(first[:2]))
+    searcher.ask(1)
+    searcher.tell(told(around))  # drawn before all starts were back: no part of an update
+    assert searcher._ready == []
+    es = searcher._es
+    mean = es.gp.pheno(es.mean, into_bounds=es.boundary_handler.repair)
+    np.testing.assert_allclose(mean, best, atol=1e-5)
+
+
+@pytest.mark.parametrize("slots", [8, 64])
+def test_converges_while_results_are_late(slots: int) -> None:
+    bests = []
+    for seed in range(4):
+        searcher = CmaEsSearcher(box(6), seed=seed)
+        rng = np.random.default_rng(seed)
+        out = searcher.ask(slots)
+        best = -np.inf
+        for _ in range(1500):
+            done = out.pop(int(rng.integers(len(out))))  # a geometric, so heavy-tailed, delay
+            best = max(best, sphere(done.genome))
+            searcher.tell(told([done]))
+            out += searcher.ask(1)
+        bests.append(best)
+    assert np.mean(np.log10(-np.array(bests))) < -4
 
 
 def test_options_are_checked() -> None:
