@@ -51,12 +51,12 @@ def failure_of(outcome: Outcome) -> Failure:
     return outcome.failure
 
 
-def until(holds: Callable[[], bool], *, within_s: float = 20, executor: Executor) -> None:
-    """Let ``executor`` work until ``holds()``."""
+def until(holds: Callable[[], bool], *, within_s: float = 60, executor: Executor) -> None:
+    """Let ``executor`` work until ``holds()``; no job may end meanwhile."""
     deadline = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < deadline
-        executor.wait(timeout_s=0.05)
+        assert executor.wait(timeout_s=0.05) == []
         time.sleep(0.02)
 
 

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +77,14 @@ class Actor:
 
     device: str = "cpu"
     on_step: Callable[[str], None] | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+    kept: Any = None
 
     def run(self, job: Job) -> Outcome:
         """Act, then return scores that only the candidate's name decides."""
         began = time.monotonic()
         ref = job.blocks[0]
-        notes: dict[str, Any] = {"pid": str(os.getpid()), "threads": _threads()}
+        notes: dict[str, Any] = {**self.notes, "pid": str(os.getpid()), "threads": _threads()}
         notes["gpus"] = os.environ.get("CUDA_VISIBLE_DEVICES", "unset")
         for command in ref.task.split(";"):
             word, _, rest = command.strip().partition(" ")
@@ -122,6 +124,34 @@ class Actor:
             print("spawned", subprocess.Popen(["sleep", rest]).pid)
         elif word == "spin":
             _spin(float(rest))
+
+
+@dataclass(frozen=True)
+class MappingSpec:
+    """An actor that has a model's tensors in its memory, all read once; not free of torch.
+
+    Args:
+        folder: The model.
+    """
+
+    folder: Path
+
+    def build(self) -> "Actor":
+        """Build the worker."""
+        import psutil
+
+        from evomerge.models.checkpoint import Checkpoint
+
+        checkpoint = Checkpoint.open(self.folder)
+        name = next(iter(checkpoint.tensors))
+        checkpoint.read(name)[:1].sum()
+        before = psutil.Process().memory_full_info()
+        notes = {"rss_before": str(before.rss), "uss_before": str(before.uss)}
+        actor = Actor(notes=notes)
+        actor.kept = [
+            (tensor, float(tensor.sum())) for tensor in map(checkpoint.read, checkpoint.tensors)
+        ]
+        return actor
 
 
 class Unreadable:
