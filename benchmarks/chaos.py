@@ -41,8 +41,8 @@ ATTEMPTS = 12
 
 KINDS = {
     "inprocess": ["driver"],
-    "local": ["worker", "driver"],
-    "ray": ["worker", "driver", "node"],
+    "local": ["worker", "worker", "driver"],
+    "ray": ["worker", "worker", "driver", "node"],
 }
 """Executor → what there is to kill."""
 

@@ -3,14 +3,17 @@
 python benchmarks/chaos_driver.py FOLDER '{"budget": 200, "executor": "local", …}'
 """
 
+import contextlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from synthetic_run import Durations, Formula, Study
+from synthetic_run import RUN_ID, Durations, Formula, Study
 
 from evomerge.execution.registry import EXECUTORS, Crew
+from evomerge.runs.heart import held_run
+from evomerge.runs.ledger.database import Ledger
 
 MEAN_S = 0.1
 TASKS = (Formula("near", n=40, block_size=16), Formula("far", n=24, block_size=16))
@@ -44,8 +47,10 @@ def main() -> None:
     )
     plugin = EXECUTORS.get(settings["executor"])
     executor = plugin.value(crew, **plugin.declaration.fill(settings["options"]))
-    for event in study.open(executor).drive():
-        print(event.kind, flush=True)
+    ledger = Ledger.open(study.url)
+    with contextlib.closing(ledger), held_run(ledger, RUN_ID) as epoch:
+        for event in study.open(executor, ledger=ledger, epoch=epoch).drive():
+            print(event.to_dict(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Fills a ledger with a run of any length, as a real run would have, but in large commits."""
 
+import functools
 import json
 import time
 from collections import deque
@@ -185,13 +186,19 @@ def _score(rows: _Rows, name: str, recipe: Recipe, task: Formula, study: Study) 
             block=block,
             n=size,
             width=1,
-            data=pack_scores(np.zeros((size, 1))),
+            data=_packed(size),
             cache_key=key.digest(),
             attempt=1,
             reused=False,
         )
     rows.add("estimate", **place, n=task.n, value=value, low=value - 0.1, high=value + 0.1)
     return value
+
+
+@functools.cache
+def _packed(size: int) -> bytes:
+    """Return a block of zeros."""
+    return pack_scores(np.zeros((size, 1)))
 
 
 def _attempt(rows: _Rows, name: str) -> None:

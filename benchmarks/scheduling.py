@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,16 +37,21 @@ REAL_WORKERS = 8
 
 
 class SimulatedClock:
-    """Simulated seconds since its making: real ones while it runs, leaps while it is held."""
+    """Simulated seconds since its making: real ones while it runs, leaps while it is held.
 
-    def __init__(self) -> None:
+    Args:
+        timer: Real seconds.
+    """
+
+    def __init__(self, timer: Callable[[], float]) -> None:
+        self._timer = timer
         self._at = 0.0
-        self._since: float | None = time.perf_counter()
+        self._since: float | None = timer()
 
     def __call__(self) -> float:
         """Return the simulated time."""
         since = self._since
-        return self._at if since is None else self._at + time.perf_counter() - since
+        return self._at if since is None else self._at + self._timer() - since
 
     def hold(self) -> None:
         """Stop."""
@@ -58,7 +63,7 @@ class SimulatedClock:
 
     def run(self) -> None:
         """Run on."""
-        self._since = time.perf_counter()
+        self._since = self._timer()
 
 
 @dataclass(order=True)
@@ -188,14 +193,14 @@ class Used:
     candidates: int
 
 
-def simulate(study: Study) -> Used:
-    """Run ``study`` on the simulated clock."""
+def simulate(study: Study, timer: Callable[[], float] = time.perf_counter) -> Used:
+    """Run ``study`` on the simulated clock; the controller's own time is by ``timer``."""
     study.create()
     asking = threading.Event()
     searcher = WatchedSearcher(study.searcher_in(make_space(study.genes)), asking)
-    clock = SimulatedClock()
+    clock = SimulatedClock(timer)
     executor = SimulatedExecutor(study, clock, asking)
-    run = study.open(executor, searcher=searcher)
+    run = study.open(executor, searcher=searcher, clock=clock)
     began = last_ask = clock()
     for event in run.drive():
         if event.kind == "asked":
@@ -242,6 +247,11 @@ def main() -> None:
     parser.add_argument("--searcher", default="cma_es")
     parser.add_argument("--mean", type=float, default=2.0, help="Mean seconds of a candidate.")
     parser.add_argument("--real", nargs="*", default=[], choices=["local", "ray"])
+    parser.add_argument(
+        "--cpu",
+        action="store_true",
+        help="Count the controller's processor time, for a machine that others use too.",
+    )
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for workers in arguments.workers:
@@ -253,7 +263,8 @@ def main() -> None:
             ]
         for label, mode, options in ways:
             with tempfile.TemporaryDirectory() as name:
-                used = simulate(_study(name, arguments, workers, mode, options))
+                study = _study(name, arguments, workers, mode, options)
+                used = simulate(study, time.process_time if arguments.cpu else time.perf_counter)
             print(_line(f"simulated {label}", workers, used), flush=True)
     for kind in arguments.real:
         _compare(kind, arguments)

@@ -9,10 +9,10 @@ import hashlib
 import math
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,9 +102,13 @@ class Formula:
     primary: str = "hit"
     metrics: Sequence[Metric] = (Metric("hit", binary=True),)
 
+    def __post_init__(self) -> None:
+        self._fingerprint = hashlib.sha256(repr(self).encode()).hexdigest()
+        self._thresholds: dict[str, NDArray[np.float64]] = {}
+
     def fingerprint(self) -> str:
         """Return a hash of its settings."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()
+        return self._fingerprint
 
     def n_examples(self, split: str) -> int:
         """Return the number of examples, equal in all splits."""
@@ -128,8 +132,10 @@ class Formula:
     def hits(self, recipe: Recipe, split: str) -> NDArray[np.float64]:
         """Return 0 or 1 an example, shape ``(n, 1)``; equal recipes give equal ones."""
         distance = math.sqrt(float(np.mean((numbers_of(recipe) - 0.3) ** 2)))
-        rng = np.random.default_rng(zlib.crc32(f"{self.name} {split}".encode()))
-        return (rng.random((self.n, 1)) < math.exp(-distance)).astype(np.float64)
+        if split not in self._thresholds:
+            rng = np.random.default_rng(zlib.crc32(f"{self.name} {split}".encode()))
+            self._thresholds[split] = rng.random((self.n, 1))
+        return (self._thresholds[split] < math.exp(-distance)).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -218,7 +224,7 @@ class Study:
     searcher: str = "random"
     options: Mapping[str, Any] = field(default_factory=dict)
     genes: int = 18
-    mode: str = "generation"
+    mode: Literal["generation", "async"] = "generation"
     workers: int = 1
     tasks: tuple[Formula, ...] = (Formula("reverse"), Formula("sort"), Formula("successor"))
     durations: Durations = field(default_factory=Durations)
@@ -273,13 +279,23 @@ class Study:
             self.searcher, space, seed=0, starts=[start], options=dict(self.options)
         )
 
-    def open(self, executor: Executor, *, searcher: Searcher | None = None, **settings: Any) -> Run:
+    def open(
+        self,
+        executor: Executor,
+        *,
+        searcher: Searcher | None = None,
+        ledger: Ledger | None = None,
+        epoch: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Run:
         """Take the run up where its ledger says it stands.
 
         Args:
             executor: Where candidates are evaluated.
             searcher: A fresh one; None builds it.
-            settings: Further fields of the plan.
+            ledger: None opens it.
+            epoch: The driver's, where others may drive the run too.
+            clock: What the loop measures time by.
         """
         space = make_space(self.genes)
         objectives = Objectives.from_plain(self._objectives(), self._facts())
@@ -296,9 +312,12 @@ class Study:
             reuse=True,
             workers=self.workers,
             versions=VERSIONS,
-            **settings,
+            mode=self.mode,
+            attempts=self.attempts,
+            folder=self.folder,
         )
-        return Run(RunRecords(Ledger.open(self.url), RUN_ID), plan)
+        records = RunRecords(ledger or Ledger.open(self.url), RUN_ID)
+        return Run(records, plan, epoch=epoch, clock=clock)
 
     def records(self) -> RunRecords:
         """Return its rows, for reading."""
