@@ -35,6 +35,7 @@ class PostgresServer:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
+        self._made: list[str] = []
         if os.geteuid() == 0:
             owner = pwd.getpwnam("postgres")
             os.chown(folder, owner.pw_uid, owner.pw_gid)
@@ -58,6 +59,8 @@ class PostgresServer:
             "fsync": "off",
             "full_page_writes": "off",
             "max_connections": "40",
+            "wal_level": "minimal",
+            "max_wal_senders": "0",
             "shared_buffers": "32MB",
         }
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
@@ -95,7 +98,15 @@ class PostgresServer:
         """Make an empty database and return its address."""
         name = f"test{next(self._numbers)}"
         self._execute(f"CREATE DATABASE {name}")
+        self._made.append(name)
         return self.url(name)
+
+    def drop_databases(self) -> None:
+        """Remove what the test made, and whoever is still connected to it."""
+        self.start()
+        for name in self._made:
+            self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+        self._made.clear()
 
     def _execute(self, statement: str) -> None:
         import psycopg
@@ -122,10 +133,11 @@ def _server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def postgres_server(_server: PostgresServer) -> PostgresServer:
+def postgres_server(_server: PostgresServer) -> Iterator[PostgresServer]:
     """The server, running; a test may stop and start it."""
     _server.start()
-    return _server
+    yield _server
+    _server.drop_databases()
 
 
 @pytest.fixture

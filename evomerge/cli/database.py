@@ -28,7 +28,7 @@ LedgerOption = Annotated[
 db = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Upgrade, check, back up or restore a ledger.",
+    help="Upgrade, check, back up or restore a ledger; each command takes --json.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
