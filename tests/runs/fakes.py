@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.errors import LedgerError
 from evomerge.evaluation.protocol import Metric
 from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.protocol import (
@@ -24,6 +25,8 @@ from evomerge.execution.protocol import (
 from evomerge.execution.registry import Crew
 from evomerge.recipes.recipe import Recipe, Source, Stage, StageInput
 from evomerge.recipes.space import Gene, Genome, SearchSpace
+from evomerge.runs.events import Event
+from evomerge.runs.heart import held_run
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.rows import RunRow
@@ -239,6 +242,19 @@ class FakeRun:
         return self.ledger or f"sqlite:///{self.folder}/ledger.db"
 
     def start(self) -> Run:
+        return self._run(self.store())
+
+    def drive(self) -> list[Event]:
+        """Go on as the command line does: under a claim, storing the run where it isn't yet."""
+        ledger = Ledger.open(self.url, create=True)
+        try:
+            RunRecords(ledger, self.run_id).run()
+        except LedgerError:
+            self.store()
+        with held_run(ledger, self.run_id) as self.epoch:
+            return list(self._run(ledger).drive())
+
+    def store(self) -> Ledger:
         ledger = Ledger.open(self.url, create=True)
         config = {"search": {"budget": self.budget}, "objectives": dict(self.objectives)}
         RunWriter(ledger, self.run_id).create(
@@ -256,7 +272,7 @@ class FakeRun:
                 reuse=self.reuse,
             )
         )
-        return self._run(ledger)
+        return ledger
 
     def resume(self) -> Run:
         return self._run(Ledger.open(self.url))
@@ -313,9 +329,7 @@ def picture(records: RunRecords) -> dict[str, Any]:
                 arrays[name, split, task, metric] = values.tobytes()
     return {
         "candidates": records.candidates(),
-        "attempts": [
-            (row.candidate_id, row.split, row.number, row.failure) for row in records.attempts()
-        ],
+        "attempts": [(row.candidate_id, row.split, row.failure) for row in records.attempts()],
         "scores": arrays,
         "estimates": {s: records.estimates(s) for s in ("search", "validation", "test")},
         "decisions": [(d.kind, d.body) for d in records.decisions("ask", "tell", "final")],

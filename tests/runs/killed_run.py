@@ -1,7 +1,7 @@
 """Kills a run at seeded failpoints and resumes it; prints which points made a difference.
 
 A program of its own, so that the processes it forks and kills hold nothing but a run.
-Usage: python killed_run.py FOLDER N_POINTS SEED
+Usage: python killed_run.py FOLDER N_POINTS SEED MODE
 """
 
 import json
@@ -18,13 +18,13 @@ from evomerge.runs.failpoints import VARIABLE, passed
 from tests.runs.fakes import BINARY, FakeRun, picture
 
 
-def main(folder: Path, n_points: int, seed: int) -> dict[str, object]:
-    whole = _fresh(folder / "whole")
+def main(folder: Path, n_points: int, seed: int, mode: str) -> dict[str, object]:
+    whole = _fresh(folder / "whole", mode)
     passed_names = folder / "points.json"
     os.environ[VARIABLE] = "count"
 
     def count() -> None:
-        _drive(whole)
+        whole.drive()
         passed_names.write_text(json.dumps(passed()))
 
     assert _in_child(count) == 0
@@ -34,12 +34,12 @@ def main(folder: Path, n_points: int, seed: int) -> dict[str, object]:
     points = sorted(rng.choice(len(names), size=min(n_points, len(names)), replace=False) + 1)
     different, survived, counted_twice = [], [], []
     for point in points:
-        run = _fresh(folder / f"point{point}")
+        run = _fresh(folder / f"point{point}", mode)
         os.environ[VARIABLE] = str(point)
-        if _in_child(lambda run=run: _drive(run)) != -signal.SIGKILL:
+        if _in_child(lambda run=run: run.drive()) != -signal.SIGKILL:
             survived.append(int(point))
         os.environ.pop(VARIABLE)
-        assert _in_child(lambda run=run: _drive(run)) == 0
+        assert _in_child(lambda run=run: run.drive()) == 0
         found = picture(run.records())
         if found != expected:
             different.append((int(point), names[point - 1]))
@@ -57,19 +57,9 @@ def main(folder: Path, n_points: int, seed: int) -> dict[str, object]:
     }
 
 
-def _fresh(folder: Path) -> FakeRun:
+def _fresh(folder: Path, mode: str) -> FakeRun:
     folder.mkdir(parents=True)
-    return FakeRun(folder, budget=8, finalists=2, evaluators=BINARY)
-
-
-def _drive(run: FakeRun) -> None:
-    """Go on with the run; start it if a kill came before it was stored."""
-    try:
-        started = run.resume()
-    except Exception:  # noqa: BLE001  no ledger yet, or no run in it
-        started = run.start()
-    for _ in started.drive():
-        pass
+    return FakeRun(folder, budget=8, finalists=2, evaluators=BINARY, settings={"mode": mode})
 
 
 def _in_child(work: Callable[[], None]) -> int:
@@ -87,4 +77,4 @@ def _in_child(work: Callable[[], None]) -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))
+    print(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])))

@@ -60,7 +60,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return search_of(run.records())
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**16), slots=st.integers(1, 9), loss=st.sampled_from([0.0, 0.2, 0.5]))
 def test_generations_do_not_depend_on_losses_and_order(
     seed: int, slots: int, loss: float, undisturbed: Any, tmp_path_factory: pytest.TempPathFactory
@@ -82,7 +82,7 @@ def test_generations_do_not_depend_on_losses_and_order(
     assert {(row.candidate_id, row.split, row.number) for row in records.attempts()} == leases
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**16), slots=st.integers(1, 9), loss=st.sampled_from([0.0, 0.3]))
 def test_a_steady_search_settles_each_candidate_once_and_replays(
     seed: int, slots: int, loss: float, tmp_path_factory: pytest.TempPathFactory
