@@ -20,6 +20,7 @@ class Kind(enum.StrEnum):
     methods = "methods"
     evaluators = "evaluators"
     searchers = "searchers"
+    executors = "executors"
 
 
 def register(app: typer.Typer) -> None:
@@ -29,12 +30,15 @@ def register(app: typer.Typer) -> None:
 
 
 def list_plugins(
-    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="methods, evaluators or searchers.")],
+    kind: Annotated[
+        Kind,
+        typer.Argument(metavar="KIND", help="methods, evaluators, searchers or executors."),
+    ],
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only this one.")] = None,
     plugin: PluginOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List merge methods, evaluators or searchers, with parameters, ranges and paper."""
+    """List merge methods, evaluators, searchers or executors, with parameters and ranges."""
     load_plugins(plugin)
     found = declarations(kind)
     if name is not None:
@@ -138,9 +142,13 @@ def _registry(kind: Kind) -> Any:
         from evomerge.evaluation.protocol import EVALUATORS
 
         return EVALUATORS
-    from evomerge.search.protocol import SEARCHERS
+    if kind is Kind.searchers:
+        from evomerge.search.protocol import SEARCHERS
 
-    return SEARCHERS
+        return SEARCHERS
+    from evomerge.execution import EXECUTORS
+
+    return EXECUTORS
 
 
 def _print_declaration(declaration: "Declaration", kind: Kind) -> None:

@@ -59,10 +59,10 @@ def run_file_reference() -> str:
 
 
 def plugins_reference() -> str:
-    """Return docs/plugins.md: all methods, evaluators and searchers; loads torch."""
+    """Return docs/plugins.md: all that `evomerge list` shows; loads torch."""
     parts = [
         _NOTE,
-        "# Methods, evaluators and searchers",
+        "# Methods, evaluators, searchers and executors",
         "What `evomerge list` shows. Own ones join as told in [extending.md](extending.md).",
     ]
     for kind in Kind:

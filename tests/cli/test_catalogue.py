@@ -27,6 +27,7 @@ DOCS = Path(__file__).parents[2] / "docs"
             {"generation", "multiple_choice", "log_likelihood", "perplexity", "lm_eval"},
         ),
         ("searchers", {"cma_es", "optuna", "random", "sobol", "grid"}),
+        ("executors", {"inprocess", "local"}),
     ],
 )  # fmt: skip
 def test_everything_built_in_is_listed_with_its_parameters(kind: str, names: set[str]) -> None:
