@@ -119,9 +119,17 @@ class AskBook:
             found.append(item)
         return found
 
-    def is_copy(self, genome: NDArray[np.float64]) -> bool:
-        """Say if the snapped ``genome`` was proposed before; False in continuous spaces."""
-        return self._repeats and self._mark(genome) in self._seen
+    def is_copy(
+        self, genome: NDArray[np.float64], others: Sequence[NDArray[np.float64]] = ()
+    ) -> bool:
+        """Say if the snapped ``genome`` was proposed before, or is what one of ``others`` snaps to.
+
+        False in continuous spaces, where copies don't happen by chance.
+        """
+        if not self._repeats:
+            return False
+        mark = self._mark(genome)
+        return mark in self._seen or any(mark == self._mark(self.space.snap(x)) for x in others)
 
     def propose(
         self,

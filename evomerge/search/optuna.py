@@ -8,7 +8,6 @@ choices as categories, conditional genes asked for only where they count.
 import inspect
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,8 @@ from evomerge.recipes.genes import Gene
 from evomerge.recipes.space import SearchSpace
 from evomerge.search.asks import AskBook, Told, seeded_globals
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
+from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
+from evomerge.search.studies import fill_study, generation_of, moved_to, study_to_plain
 
 SAMPLERS = (
     "GPSampler",
@@ -37,15 +38,9 @@ REFUSED = {
 }
 CELLS = 1000
 """Values up to which a gene on cells is a whole number for Optuna."""
-
-
-@dataclass
-class _Waiting:
-    """A trial that Optuna has proposed: where it is, and what it would need to be told anew."""
-
-    study: int
-    number: int
-    params: dict[str, Any]
+TRIES = 3
+"""Draws after which a copy of an earlier proposal is proposed again; a draw may cost 0.1 s."""
+STATE = ("_book", "_failed", "_generation", "_stored", "_told", "_trials", "_worst")
 
 
 @searcher(
@@ -75,6 +70,13 @@ class OptunaSearcher:
 
     TPE is multivariate unless ``settings`` says otherwise. Failures get the worst utility seen, as
     soon as there is one.
+
+    Late results: Optuna hears of all that came back since the last ask, in the order of ids. TPE
+    counts running trials as bad ones (``constant_liar``) and the Gaussian process imagines results
+    for them, so neither proposes near-copies of what is running; the window keeps running trials.
+    NSGA's generation is full once so many results are back; a late result of an earlier generation
+    joins the present one, so that it can still become a parent. ``ask(n)`` draws again, up to three
+    times, what was proposed before, in spaces of whole numbers, steps and choices.
 
     Args:
         space: What is searched.
@@ -110,12 +112,13 @@ class OptunaSearcher:
         self._settings = dict(settings or {})
         self._check_sampler()
         self._distributions = {g.name: _distribution(g) for g in space.genes}
-        self._studies = 0
         self._study = self._new_study()
-        self._trials: dict[tuple[int, int], _Waiting] = {}
+        self._trials: dict[tuple[int, int], int] = {}
         self._told: list[Told] = []
         self._failed: list[Told] = []
         self._worst: tuple[float, ...] | None = None
+        self._generation = 0
+        self._stored: dict[str, Any] = {}
 
     def ask(self, n: int | None = None) -> list[Proposal]:
         """Return ``n`` proposals: starts that are left, then the sampler's."""
@@ -128,14 +131,28 @@ class OptunaSearcher:
             self._study.sampler = self._sampler()
             rows = []
             for index in range(size):
-                start = starts[index].genome if index < len(starts) else None
-                rows.append(self._trial((asked, index), start))
+                if index < len(starts):
+                    rows.append(self._trial((asked, index), starts[index].genome))
+                else:
+                    rows.append(self._draw((asked, index), rows if n is not None else None))
         points = np.array(rows[len(starts) :]).reshape(-1, space.n_dims)
         return self._book.propose(points, starts=starts)
 
     def tell(self, evaluations: Iterable[Evaluation]) -> None:
         """Take evaluations in any order; Optuna hears of them at the next ask, in order of ids."""
         self._told += self._book.take(evaluations)
+
+    def snapshot(self) -> Snapshot:
+        """Return the state as plain data and arrays."""
+        self._stored = study_to_plain(self._study)
+        return take_snapshot(self, STATE)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take the state of a snapshot."""
+        put_back(self, snapshot)
+        self._study = self._new_study()
+        fill_study(self._study, self._stored, self._distributions)
+        self._stored = {}
 
     def _check_sampler(self) -> None:
         if reason := REFUSED.get(self._sampler_name):
@@ -184,11 +201,25 @@ class OptunaSearcher:
     def _new_study(self) -> Any:
         import optuna
 
-        self._studies += 1
         return optuna.create_study(
             storage=optuna.storages.InMemoryStorage(),
             directions=["maximize"] * self._n_objectives,
         )
+
+    def _draw(
+        self, key: tuple[int, int], before: Sequence[NDArray[np.float64]] | None
+    ) -> NDArray[np.float64]:
+        """Make a trial that is no copy of an earlier proposal or of ``before`` (None: any)."""
+        import optuna
+
+        point: NDArray[np.float64] = self._trial(key, None)
+        for _ in range(0 if before is None else TRIES):
+            genome = self._book.space.snap(point)
+            if not self._book.is_copy(genome, before or ()):
+                break
+            self._study.tell(self._trials.pop(key), state=optuna.trial.TrialState.FAIL)
+            point = self._trial(key, None)
+        return point
 
     def _trial(self, key: tuple[int, int], start: NDArray[np.float64] | None) -> Any:
         """Make one trial and return its point of the cube, shape ``(d,)``."""
@@ -211,7 +242,10 @@ class OptunaSearcher:
                 continue
             point[index] = _place(gene, trial._suggest(gene.name, self._distributions[gene.name]))
             values[gene.name] = gene.python(float(gene.values(point[index : index + 1])[0]))
-        self._trials[key] = _Waiting(self._studies, trial.number, dict(trial.params))
+        self._trials[key] = trial.number
+        if self._sampler_name.startswith("NSGA"):
+            frozen = self._study.get_trials(deepcopy=False)[trial.number]
+            self._generation = max(self._generation, generation_of(frozen, self._sampler_name))
         return point
 
     def _absorb(self) -> None:
@@ -232,33 +266,34 @@ class OptunaSearcher:
             self._shrink()
 
     def _enter(self, told: Told, values: tuple[float, ...]) -> None:
-        waiting = self._trials.pop((told.ask, told.index))
-        if waiting.study == self._studies:
-            self._study.tell(waiting.number, list(values))
-            return
         import optuna
 
-        self._study.add_trial(
-            optuna.trial.create_trial(
-                params=waiting.params,
-                distributions={name: self._distributions[name] for name in waiting.params},
-                values=list(values),
-            )
-        )
+        number = self._trials.pop((told.ask, told.index))
+        trial = self._study.get_trials(deepcopy=False)[number]
+        if not -1 < generation_of(trial, self._sampler_name) < self._generation:
+            self._study.tell(number, list(values))
+            return
+        late = moved_to(trial, values, self._sampler_name, self._generation)
+        self._study.tell(number, state=optuna.trial.TrialState.FAIL)
+        self._study.add_trial(late)
 
     def _shrink(self) -> None:
         """Keep the best half and the latest half of a window in a new study."""
         import optuna
 
-        done = self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+        old, state = self._study, optuna.trial.TrialState
+        done = old.get_trials(deepcopy=False, states=(state.COMPLETE,))
         half = self._window // 2
         if self._n_objectives == 1:
             best = sorted(done, key=lambda t: (-t.values[0], t.number))[:half]
         else:
-            best = self._study.best_trials[:half]
+            best = old.best_trials[:half]
         keep = {t.number for t in best} | {t.number for t in done[-half:]}
         self._study = self._new_study()
         self._study.add_trials([t for t in done if t.number in keep])
+        for key, number in self._trials.items():
+            self._trials[key] = len(self._study.get_trials(deepcopy=False))
+            self._study.add_trial(old.get_trials(deepcopy=False)[number])
 
 
 def _counts(gene: Gene, values: Mapping[str, Any]) -> bool:

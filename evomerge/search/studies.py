@@ -1,0 +1,55 @@
+"""Writes an Optuna study down as plain data, and builds it again, trial by trial."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def study_to_plain(study: Any) -> dict[str, Any]:
+    """Return the study's trials in order, and its own attributes, as plain data."""
+    return {
+        "attributes": study._storage.get_study_system_attrs(study._study_id),
+        "trials": [
+            {
+                "state": trial.state.name,
+                "values": None if trial.values is None else list(trial.values),
+                "params": dict(trial.params),
+                "attributes": dict(trial.system_attrs),
+            }
+            for trial in study.get_trials(deepcopy=False)
+        ],
+    }
+
+
+def fill_study(study: Any, plain: Mapping[str, Any], distributions: Mapping[str, Any]) -> None:
+    """Give the empty ``study`` the trials of ``plain``, with the same numbers."""
+    import optuna
+
+    for name, value in plain["attributes"].items():
+        study._storage.set_study_system_attr(study._study_id, name, value)
+    study.add_trials(
+        optuna.trial.create_trial(
+            state=optuna.trial.TrialState[trial["state"]],
+            values=trial["values"],
+            params=trial["params"],
+            distributions={name: distributions[name] for name in trial["params"]},
+            system_attrs=trial["attributes"],
+        )
+        for trial in plain["trials"]
+    )
+
+
+def generation_of(trial: Any, sampler: str) -> int:
+    """Return the generation that NSGA has given ``trial``; −1 where it has none."""
+    return int(trial.system_attrs.get(f"{sampler}:generation", -1))
+
+
+def moved_to(trial: Any, values: tuple[float, ...], sampler: str, generation: int) -> Any:
+    """Return ``trial`` as a new one of another generation, finished with ``values``."""
+    import optuna
+
+    return optuna.trial.create_trial(
+        params=trial.params,
+        distributions=trial.distributions,
+        values=list(values),
+        system_attrs={**trial.system_attrs, f"{sampler}:generation": generation},
+    )
