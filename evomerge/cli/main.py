@@ -13,8 +13,9 @@ import typer
 from typer.core import TyperGroup
 
 from evomerge import __version__
-from evomerge.cli import catalogue, database, inspection, models, results, running
+from evomerge.cli import catalogue, database, inspection, models, operations, results, running
 from evomerge.cli.display import say
+from evomerge.cli.interrupts import expect_signals
 from evomerge.errors import EvomergeError
 
 INTERRUPTED = 130
@@ -43,7 +44,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (running, results, models, inspection, catalogue, database):
+for group in (running, operations, results, models, inspection, catalogue, database):
     group.register(app)
 
 
@@ -87,11 +88,15 @@ def _log_to_stderr(level: int) -> None:
             logger.removeHandler(handler)
     handler = _StderrHandler(level)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    if level >= logging.WARNING:
+        # The progress shows a run's events already.
+        handler.addFilter(lambda record: not hasattr(record, "event"))
     logger.addHandler(handler)
 
 
 def main() -> None:
     """Run the command line; the entry point of the package."""
+    expect_signals(sys.argv[1:])
     # Before numpy loads: the searchers' small matrices are many times slower on several BLAS
     # threads. Workers set torch's own number of threads.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

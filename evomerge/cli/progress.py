@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from evomerge.cli.display import console, duration, number, say
 from evomerge.runs.events import (
+    Advanced,
+    AttemptLost,
     CandidateDone,
     CandidateFailed,
+    Draining,
     Event,
     GenerationDone,
+    LedgerAway,
+    LedgerBack,
     Progress,
     Rescoring,
+    Scaled,
     Started,
+    WorkerGone,
+    WorkerJoined,
 )
 
 if TYPE_CHECKING:
@@ -61,20 +69,22 @@ class Tally:
         self._before = 0
         self.progress = Progress(evaluated=0, failed=0, budget=0)
         self.best: dict[str, float] = {}
+        self._workers: set[str] = set()
 
     def take(self, event: Event) -> None:
         """Add ``event``."""
         if isinstance(event, Started):
             self._began_s = time.monotonic()
             self._before = event.progress.evaluated
-        if isinstance(event, (Started, CandidateDone, CandidateFailed, GenerationDone)):
+        if isinstance(event, (Started, CandidateDone, CandidateFailed, GenerationDone, Advanced)):
             self.progress = event.progress
         if isinstance(event, (CandidateDone, CandidateFailed)):
             self._last_s = time.monotonic()
         if isinstance(event, CandidateDone):
             self._improve(event.objectives)
-        if isinstance(event, GenerationDone):
+        if isinstance(event, (GenerationDone, Advanced)):
             self._improve(event.best)
+        self._count_workers(event)
 
     @property
     def elapsed_s(self) -> float:
@@ -93,11 +103,22 @@ class Tally:
         rate = self.rate
         return (self.progress.budget - self.progress.evaluated) / rate if rate else None
 
+    @property
+    def workers(self) -> int:
+        """Workers that are there; 0 where a run has none of its own."""
+        return len(self._workers)
+
     def best_text(self) -> str:
         """Return ``best mean=0.6412``, or nothing before the first score."""
         if not self.best:
             return ""
         return " ".join(["best", *(f"{name}={number(v)}" for name, v in self.best.items())])
+
+    def _count_workers(self, event: Event) -> None:
+        if isinstance(event, WorkerJoined):
+            self._workers.add(event.worker)
+        elif isinstance(event, WorkerGone):
+            self._workers.discard(event.worker)
 
     def _improve(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():
@@ -106,10 +127,39 @@ class Tally:
                 self.best[name] = value
 
 
-class PlainProgress:
-    """One line a generation and a failed candidate, for logs and pipes.
+def sentence(event: Event) -> str | None:
+    """Return what is worth a line of its own besides the counts, or None."""
+    match event:
+        case CandidateFailed():
+            return f"candidate {event.candidate} failed: {event.failure}: {event.message}"
+        case AttemptLost():
+            return (
+                f"candidate {event.candidate}: attempt {event.attempt} was lost and is made "
+                f"again: {event.message}"
+            )
+        case WorkerJoined():
+            where = ", ".join(part for part in (event.node, event.device) if part)
+            return f"worker {event.worker} is ready{f' ({where})' if where else ''}"
+        case WorkerGone():
+            return f"worker {event.worker} is gone{f': {event.reason}' if event.reason else ''}"
+        case Scaled():
+            return f"the run is to have {event.workers} workers from now on"
+        case LedgerAway():
+            return f"the ledger is away, results wait on the disk: {event.message}"
+        case LedgerBack():
+            waited = f", {event.spooled} results had waited" if event.spooled else ""
+            return f"the ledger is back after {duration(event.away_s)}{waited}"
+        case Draining():
+            return f"nothing new is begun ({event.reason}); {event.running} candidates still run"
+        case _:
+            return None
 
-    What the budget, a stop or a failure cuts short gets its line too, without ``generation``.
+
+class PlainProgress:
+    """One line a generation, a failure and whatever else matters, for logs and pipes.
+
+    An asynchronous run has a line every so many candidates instead. What the budget, a stop or a
+    failure cuts short gets its line too, without ``generation``.
     """
 
     def __init__(self, directions: Mapping[str, str]) -> None:
@@ -134,10 +184,12 @@ class PlainProgress:
         tally.take(event)
         if isinstance(event, Started):
             self._told = event.progress
-        elif isinstance(event, CandidateFailed):
-            say(f"candidate {event.candidate} failed: {event.failure}: {event.message}")
+        elif line := sentence(event):
+            say(line)
         elif isinstance(event, GenerationDone):
             self._tell(event.elapsed_s, f"generation={event.ask}")
+        elif isinstance(event, Advanced):
+            self._tell(event.elapsed_s)
         elif isinstance(event, Rescoring) and not self._rescoring:
             self._rescoring = True
             self._tell_rest()
@@ -202,15 +254,14 @@ class LiveProgress:
                 self._finalists = self._bars.add_task("finalists", total=event.total, note="")
             self._bars.update(self._finalists, completed=event.index)
             return
-        if isinstance(event, CandidateFailed):
-            self._bars.console.print(
-                f"candidate {event.candidate} failed: {event.failure}: {event.message}",
-                markup=False,
-            )
+        if line := sentence(event):
+            self._bars.console.print(line, markup=False)
         rate = f"{tally.rate:.2f}/s" if tally.rate else ""
         left = f"{duration(tally.left_s)} left" if tally.rate else ""
         failed = f"{tally.progress.failed} failed" if tally.progress.failed else ""
-        note = " · ".join(part for part in (tally.best_text(), failed, rate, left) if part)
+        workers = f"{tally.workers} workers" if tally.workers > 1 else ""
+        parts = (tally.best_text(), failed, workers, rate, left)
+        note = " · ".join(part for part in parts if part)
         self._bars.update(
             self._candidates,
             completed=tally.progress.evaluated,

@@ -1,8 +1,8 @@
-"""Commands that read what a run reached: status, front, show, report and export."""
+"""Commands that read what a run reached: front, show, report and export."""
 
 import contextlib
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,9 +10,7 @@ import typer
 
 from evomerge.cli.display import (
     console,
-    duration,
     interval,
-    number,
     print_json,
     print_pairs,
     print_scores,
@@ -23,7 +21,7 @@ from evomerge.cli.display import (
 from evomerge.cli.options import JsonOption, RunArgument, find_run
 
 if TYPE_CHECKING:
-    from evomerge.runs.glance import Status
+    from evomerge.runs.ledger.rows import AttemptRow
     from evomerge.runs.report import Report
     from evomerge.runs.results import CandidateDetails, Front, RunResults
 
@@ -42,20 +40,10 @@ class Format(enum.StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to ``app``."""
-    app.command("status")(status)
     app.command("front")(front)
     app.command("show")(show)
     app.command("report")(report)
     app.command("export")(export)
-
-
-def status(run: RunArgument, json: JsonOption = False) -> None:
-    """Show how far a run is; any time, also while it goes on."""
-    found = _status_of(run)
-    if json:
-        print_json(found)
-        return
-    print_pairs(found.name, _status_rows(found))
 
 
 def front(run: RunArgument, json: JsonOption = False) -> None:
@@ -69,24 +57,26 @@ def front(run: RunArgument, json: JsonOption = False) -> None:
     print_front(found, directions)
 
 
-def show(run: RunArgument, candidate: CandidateArgument, json: JsonOption = False) -> None:
-    """Show one candidate: recipe, parents, scores, failure."""
+def show(
+    run: RunArgument,
+    candidate: CandidateArgument,
+    detail: Annotated[
+        bool,
+        typer.Option(
+            "--detail",
+            help="Show all that is known of failed attempts: traceback, exit signal, memory, "
+            "last log lines.",
+        ),
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Show one candidate: recipe, parents, scores, attempts and why they failed."""
     with _results(run) as results:
         found = results.show(candidate)
     if json:
         print_json(found)
         return
-    _print_candidate(found)
-
-
-def _status_of(run: Path) -> "Status":
-    from evomerge.runs.glance import glance
-
-    found = glance(find_run(run))
-    if found is None:
-        with _results(run) as results:
-            found = results.status()
-    return found
+    _print_candidate(found, detail=detail)
 
 
 def print_front(found: "Front", directions: Mapping[str, str]) -> None:
@@ -118,29 +108,7 @@ def _results(run: Path) -> "Iterator[RunResults]":
         results.close()
 
 
-def _status_rows(found: "Status") -> list[tuple[str, str]]:
-    done = found.progress
-    rows = [
-        ("state", found.state),
-        ("candidates", f"{done.evaluated} of {done.budget}, {done.failed} failed"),
-        ("generations", str(found.generations)),
-    ]
-    for name, value in found.best.items():
-        rows.append((f"best {name}", f"{number(value)} ({found.split} split)"))
-    if found.best_candidate is not None:
-        rows.append(("best candidate", found.best_candidate))
-    if found.candidates_per_s is not None:
-        rows.append(("speed", f"{found.candidates_per_s:.2f} candidates/s"))
-    if found.eta_s is not None:
-        rows.append(("time left", duration(found.eta_s)))
-    if found.message:
-        rows.append(("failure", found.message))
-    if found.state in ("stopped", "failed", "interrupted"):
-        rows.append(("go on with", f"evomerge resume {found.folder}"))
-    return rows
-
-
-def _print_candidate(found: "CandidateDetails") -> None:
+def _print_candidate(found: "CandidateDetails", *, detail: bool) -> None:
     from evomerge.config import dump_yaml
 
     rows = [
@@ -150,11 +118,16 @@ def _print_candidate(found: "CandidateDetails") -> None:
         ("recipe hash", found.recipe_hash),
         ("attempts", str(found.attempts)),
         ("merge, score", f"{found.merge_s:.2f} s, {found.score_s:.2f} s"),
+        ("device time", f"{found.device_s:.2f} s"),
     ]
+    if found.cost is not None:
+        rows.append(("cost", f"{found.cost:.4f}"))
     for split, failure in found.failures.items():
         rows.append((f"failure ({split})", f"{failure.kind}: {failure.message}"))
     print_pairs(f"Candidate {found.candidate}", rows)
     print()
+    if found.attempts > 1 or found.failures:
+        _print_attempts(found.tries, detail=detail)
     scores = list(_score_rows(found.objectives, found.tasks))
     if scores:
         columns = ["split", "objective or task", "value and 95 % interval", ">examples"]
@@ -162,6 +135,27 @@ def _print_candidate(found: "CandidateDetails") -> None:
     out = console()
     out.print("Recipe", style="bold")
     out.print(dump_yaml(dict(found.recipe)), markup=False, soft_wrap=True)
+
+
+def _print_attempts(tries: "Sequence[AttemptRow]", *, detail: bool) -> None:
+    rows = [
+        (
+            a.split,
+            a.number,
+            "lost" if a.lost else "failed" if a.failure else "done",
+            a.worker,
+            f"{a.busy_s:.2f} s",
+            f"{a.failure.kind}: {a.failure.message}" if a.failure else "",
+        )
+        for a in tries
+    ]
+    columns = ["split", ">attempt", "end", "worker", ">busy", "reason"]
+    print_table(table("Attempts", columns, rows))
+    for a in tries if detail else ():
+        if a.failure and a.failure.detail:
+            print(f"Attempt {a.number} on the {a.split} split:")
+            print(a.failure.detail.rstrip("\n"))
+            print()
 
 
 def _score_rows(

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,9 @@ from evomerge.cli.options import JsonOption, PluginOption, RunArgument, SetOptio
 from evomerge.cli.results import print_front
 
 if TYPE_CHECKING:
+    from evomerge.runs.events import Event
     from evomerge.runs.start import OpenRun
+    from evomerge.runs.status import Status
 
 INTERRUPTED = 130
 
@@ -39,8 +42,8 @@ def run(
 ) -> None:
     """Search for the best merge that a run file allows.
 
-    The run's folder is runs/NAME. Ctrl-C once stops it cleanly, twice at once; 'evomerge resume'
-    goes on with it either way.
+    The run's folder is runs/NAME. Ctrl-C once stops it cleanly, twice at once; SIGTERM and SIGUSR1
+    let running candidates finish and end with 0. 'evomerge resume' goes on with it in any case.
     """
     from evomerge.runs.check import load_checked
     from evomerge.runs.start import new_run
@@ -49,8 +52,8 @@ def run(
     with new_run(
         loaded, where=str(config), out=out, reuse=not no_reuse, plugins=plugin or ()
     ) as opened:
-        finished = _drive(opened)
-    _conclude(opened.folder.path, finished=finished, json=json)
+        end = _drive(opened)
+    _conclude(opened.folder.path, end, json=json)
 
 
 def resume(
@@ -64,15 +67,24 @@ def resume(
 
     path = find_run(run)
     with stored_run(path, overrides=overrides or (), plugins=plugin or ()) as opened:
-        finished = _drive(opened)
-    _conclude(path, finished=finished, json=json)
+        end = _drive(opened)
+    _conclude(path, end, json=json)
 
 
-def _drive(opened: "OpenRun") -> bool:
-    """Drive the run to its end or to a stop, showing how it goes; tell whether it finished."""
-    from evomerge.cli.interrupts import StopOnInterrupt
+@dataclass(frozen=True)
+class _End:
+    """How a drive ended: its last event, and whether Ctrl-C or another signal had come."""
+
+    event: "Event | None"
+    interrupted: bool
+    drained: bool
+
+
+def _drive(opened: "OpenRun") -> _End:
+    """Drive the run to its end or to a stop, showing how it goes."""
+    from evomerge.cli.interrupts import StopOnSignal
     from evomerge.cli.progress import run_progress
-    from evomerge.runs.events import Finished, Started
+    from evomerge.runs.events import Started
 
     for warning in opened.prepared.warnings:
         say(f"warning: {warning}")
@@ -83,21 +95,28 @@ def _drive(opened: "OpenRun") -> bool:
     )
     directions = {name: item.direction for name, item in config.objectives.items()}
     progress = run_progress(directions, live=sys.stderr.isatty())
-    finished = False
-    with _logging_to(opened.folder.log_file), StopOnInterrupt(opened.run.request_stop), progress:
+    grace_s = config.execution.grace_s
+    signals = StopOnSignal(
+        opened.run.request_stop,
+        lambda: opened.run.request_stop("signal", grace_s),
+        grace_s=grace_s,
+    )
+    event = None
+    with _logging_to(opened.folder.log_file, config.execution.log), signals, progress:
         for event in opened.run.drive():
             progress.show(event)
             if isinstance(event, Started) and event.resumed:
                 done = event.progress
                 say(f"going on after {done.evaluated} of {done.budget} candidates")
-            finished = isinstance(event, Finished)
-    return finished
+    return _End(event, interrupted=signals.asked, drained=signals.drained)
 
 
-def _conclude(path: Path, *, finished: bool, json: bool) -> None:
-    """Print what was reached; a run that was stopped exits with 130."""
+def _conclude(path: Path, end: _End, *, json: bool) -> None:
+    """Print what was reached; exit with 130 after Ctrl-C, with 1 where the disk ended the run."""
+    from evomerge.runs.events import Finished, Stopped
     from evomerge.runs.results import RunResults
 
+    finished = isinstance(end.event, Finished)
     with contextlib.closing(RunResults.open(path)) as results:
         status, front = results.status(), results.front()
     if json:
@@ -105,28 +124,49 @@ def _conclude(path: Path, *, finished: bool, json: bool) -> None:
     elif finished:
         print_front(front, status.directions)
     if not finished:
-        done = status.progress
-        best = ", ".join(f"{name} {number(value)}" for name, value in status.best.items())
-        say(
-            f"Stopped after {done.evaluated} of {done.budget} candidates"
-            f"{f' (best {best})' if best else ''}. Go on with: evomerge resume {path}"
-        )
-        raise typer.Exit(INTERRUPTED)
+        reason = end.event.reason if isinstance(end.event, Stopped) else "user"
+        if isinstance(end.event, Stopped) and end.event.message:
+            say(end.event.message)
+        _say_stopped(path, status)
+        if reason == "signal" and not end.interrupted:
+            return
+        raise typer.Exit(1 if reason == "disk" else INTERRUPTED)
+    if end.drained or end.interrupted:
+        say("It had finished before it was to stop.")
     if not json:
         say(f"Compare on held-out examples:  evomerge report {path}")
         say(f"Write the best as a checkpoint: evomerge export {path} best --out DIR")
 
 
+def _say_stopped(path: Path, status: "Status") -> None:
+    done = status.progress
+    best = ", ".join(f"{name} {number(value)}" for name, value in status.best.items())
+    say(
+        f"Stopped after {done.evaluated} of {done.budget} candidates"
+        f"{f' (best {best})' if best else ''}. Go on with: evomerge resume {path}"
+    )
+
+
 @contextlib.contextmanager
-def _logging_to(file: Path) -> Iterator[None]:
-    """Write the run's log to ``file`` while this context is open."""
+def _logging_to(file: Path, form: str) -> Iterator[None]:
+    """Write the run's log to ``file`` while this context is open, all events among it.
+
+    Args:
+        file: Is added to.
+        form: ``text`` or ``json``.
+    """
+    from evomerge.runs import log
+
     handler = logging.FileHandler(file, encoding="utf-8")
-    handler.setLevel(logging.INFO)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(lambda record: log.is_event(record) or record.levelno >= logging.INFO)
+    handler.setFormatter(log.JsonLines() if form == "json" else log.TextLines())
     logger = logging.getLogger("evomerge")
+    before = log.logger.level
+    log.logger.setLevel(logging.DEBUG)
     logger.addHandler(handler)
     try:
         yield
     finally:
+        log.logger.setLevel(before)
         logger.removeHandler(handler)
         handler.close()

@@ -40,7 +40,20 @@ def log_event(event: Event, *, run_id: str) -> None:
     level = logging.DEBUG if kind in _DEBUG else logging.INFO
     level = logging.WARNING if kind in _WARNING else level
     if logger.isEnabledFor(level):
-        logger.log(level, "%s", kind, extra={"event": kind, "fields": _fields(event, run_id)})
+        fields = _fields(event, run_id)
+        logger.log(level, "%s", _Line(kind, fields), extra={"event": kind, "fields": fields})
+
+
+class _Line:
+    """An event as text, made only where a handler wants it."""
+
+    def __init__(self, kind: str, fields: Mapping[str, Any]) -> None:
+        self._kind, self._fields = kind, fields
+
+    def __str__(self) -> str:
+        fields = _flat(self._fields).items()
+        words = [f"{key}={_word(value)}" for key, value in fields if value is not None]
+        return " ".join([self._kind, *words])
 
 
 def is_event(record: logging.LogRecord) -> bool:
@@ -55,9 +68,7 @@ class TextLines(logging.Formatter):
         """Return ``record`` as one line; a traceback follows on lines of its own."""
         first = f"{_at(record)} {record.levelname}"
         if is_event(record):
-            fields = _flat(getattr(record, "fields", {}))
-            words = [f"{key}={_word(value)}" for key, value in fields.items() if value is not None]
-            line = " ".join([first, record.getMessage(), *words])
+            line = f"{first} {record.getMessage()}"
         else:
             line = f"{first} {record.name}: {record.getMessage()}"
         if record.exc_info:

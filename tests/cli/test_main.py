@@ -16,8 +16,8 @@ from evomerge.errors import EvomergeError, RunFailedError
 
 HEAVY = ("torch", "transformers", "optuna", "lm_eval", "numpy", "sqlalchemy", "pydantic", "scipy")
 COMMANDS = [
-    "demo", "doctor", "evaluate", "export", "front", "list", "merge",
-    "prefetch", "report", "resume", "run", "schema", "show", "status",
+    "db", "demo", "doctor", "evaluate", "export", "front", "gc", "list", "merge",
+    "prefetch", "report", "resume", "run", "scale", "schema", "show", "status",
 ]  # fmt: skip
 
 

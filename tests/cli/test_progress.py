@@ -9,14 +9,22 @@ from rich.console import Console
 from evomerge.cli import progress as module
 from evomerge.cli.progress import PlainProgress, Tally, run_progress
 from evomerge.runs.events import (
+    Advanced,
+    AttemptLost,
     CandidateDone,
     CandidateFailed,
+    Draining,
     Event,
     GenerationDone,
+    LedgerAway,
+    LedgerBack,
     Progress,
     Rescoring,
+    Scaled,
     Started,
     Stopped,
+    WorkerGone,
+    WorkerJoined,
 )
 
 
@@ -149,3 +157,50 @@ def test_the_live_bar_shows_counts_best_and_failures(monkeypatch: pytest.MonkeyP
     assert "1 failed" in text
     assert "loss is [nan]" in text
     assert "finalists" in text
+
+
+LOSSES: list[Event] = [
+    CUT[0],
+    WorkerJoined("w1", "n1", "cuda:0"),
+    WorkerJoined("w2", "", ""),
+    AttemptLost("0-0", 1, "w1", "worker ended by SIGKILL while merging"),
+    WorkerGone("w1", "ended by SIGKILL"),
+    Scaled(4),
+    candidate("0-0", 1, acc=0.5, size=3.0),
+    Advanced(best={"acc": 0.5, "size": 3.0}, elapsed_s=2.0, progress=done(1)),
+    LedgerAway("connection refused"),
+    LedgerBack(61.0, 3),
+    Draining("signal", 2),
+    Stopped(done(1), "signal"),
+]
+
+
+def test_whatever_comes_and_goes_is_told_in_one_line_each(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = lines_of(LOSSES, capsys)
+    progress = lines.pop(5)
+    assert progress.startswith("evaluated=1/8 failed=0 best acc=0.5000 size=3.0000 elapsed_s=2.0")
+    assert lines == [
+        "worker w1 is ready (n1, cuda:0)",
+        "worker w2 is ready",
+        "candidate 0-0: attempt 1 was lost and is made again: "
+        "worker ended by SIGKILL while merging",
+        "worker w1 is gone: ended by SIGKILL",
+        "the run is to have 4 workers from now on",
+        "the ledger is away, results wait on the disk: connection refused",
+        "the ledger is back after 1 min 01 s, 3 results had waited",
+        "nothing new is begun (signal); 2 candidates still run",
+    ]
+
+
+def test_the_live_bar_counts_workers_and_tells_losses(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Console(file=io.StringIO(), force_terminal=True, width=140, highlight=False)
+    monkeypatch.setattr(module, "console", lambda **_: screen)
+    events = [*LOSSES[:3], candidate("0-1", 1, acc=0.5, size=3.0), LOSSES[3]]
+    with run_progress(DIRECTIONS, live=True) as live:
+        for event in events:
+            live.show(event)
+    text = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "attempt 1 was lost and is made again" in text
+    assert "2 workers" in text.rpartition("candidates")[2]
