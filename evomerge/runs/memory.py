@@ -108,14 +108,14 @@ class Demand:
         """Return (bytes of a task's largest batch, bytes of its cache)."""
         return self.model.largest_pass(self.sketches[task].passes, limit)
 
-    def worst_task(self) -> str | None:
+    def worst_task(self, limit: int | None = None) -> str | None:
         """Return the task whose batches are largest."""
-        return max(self.sketches, key=lambda task: sum(self.batch_bytes(task)), default=None)
+        return max(self.sketches, key=lambda task: sum(self.batch_bytes(task, limit)), default=None)
 
     def rows(self, limit: int | None = None) -> Iterator[MemoryRow]:
         """Yield everything that takes memory, with batches of at most ``limit`` rows."""
         where = GPU if self.gpus else MAIN
-        worst = self.worst_task()
+        worst = self.worst_task(limit)
         batch, cache = (0, 0) if worst is None else self.batch_bytes(worst, limit)
         yield MemoryRow("resident model", where, "worker", self.model.n_bytes)
         yield MemoryRow(f"activations and logits ({worst or 'none'})", where, "worker", batch)

@@ -37,7 +37,7 @@ class ModelShape:
         inner: Width inside the feed-forward block, of all experts that a token goes through.
         query: Width of all heads' queries.
         cached: Width of all heads' keys; values are as wide.
-        vocabulary: Rows of the head.
+        vocabulary: Logits of a position.
         largest: Elements of the largest tensor.
     """
 
@@ -85,7 +85,7 @@ class ModelShape:
             inner=inner * experts,
             query=heads * head,
             cached=kv_heads * head,
-            vocabulary=table[0],
+            vocabulary=int(_first(config, "vocab_size") or table[0]),
             largest=max(counts.values(), default=0),
         )
 
