@@ -60,6 +60,32 @@ def test_all_problems_are_listed_and_what_is_sound_is_still_shown(workspace: Pat
     assert all(line.startswith("run.yaml: ") for line in lines)
 
 
+def test_memory_is_planned_and_a_pilot_foretells_time_and_cost(workspace: Path) -> None:
+    price = ("--set", "execution.cost_per_device_hour=2")
+    found = call_json("doctor", "run.yaml", "--pilot", *price)
+    assert found["memory"]["needed"]["main memory"] > 0
+    assert [trial["label"] for trial in found["pilot"]["trials"]] == ["base", "uniform", "random"]
+    low, typical, high = found["pilot"]["forecast"]["cost"]
+    assert 0 < low <= typical <= high
+    assert not Path("runs").exists()
+    out, _ = call("doctor", "run.yaml", "--pilot", *price)
+    for text in ("Memory (1 worker)", "resident model", "Pilot (seconds)", "re-scoring", "cost"):
+        assert text in out
+    _, err = call("doctor", "--pilot", code=2)
+    assert "evomerge doctor CONFIG --pilot" in err
+
+
+def test_memory_that_does_not_fit_is_shown_with_what_would(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evomerge.runs.memory_check.free_memory", lambda: 1_200_000_000)
+    crew = ("--set", "execution.executor=local", "--set", "execution.workers=8")
+    found, lines = diagnose("run.yaml", *crew)
+    assert [problem["key"] for problem in found["problems"]] == ["execution.workers"]
+    assert found["memory"]["workers"] == 8
+    assert "At most 1 fit." in lines[0]
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [({"layers": 3}, "3 layers, the base has 2."), ({"vocab": 90}, "90")],
