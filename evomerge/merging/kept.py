@@ -1,8 +1,9 @@
 """Figures of the sources kept on disk, shared by the processes of a node and by later runs.
 
-One JSON file a pair of sources, named after what they contain, so that it holds wherever they lie.
-Writers take a lock, add what is new and rename: a reader sees a whole file. A folder that can't be
-written costs time and nothing else.
+One file a pair of sources, named after what they contain, so that it holds wherever they lie. It
+has a JSON line a figure and only ever grows, so that a process takes in what others have found
+since it last looked. Who computes a figure claims it first; others wait and then read it. A folder
+that can't be written costs time and nothing else.
 """
 
 import fcntl
@@ -11,6 +12,8 @@ import json
 import logging
 import os
 import time
+import zlib
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,11 +21,14 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Part of the files' names; another one when the figures are computed otherwise."""
 
 INTERVAL_S = 10.0
-"""Time between two writes; the last one comes when the process ends or ``flush`` is called."""
+"""Time between two writes of figures that nobody has claimed; the last one is at the end."""
+
+PATIENCE_S = 60.0
+"""Time that a process waits for another one's figure before it computes its own."""
 
 
 class KeptFigures:
@@ -34,40 +40,54 @@ class KeptFigures:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._known: dict[str, dict[str, Any]] = {}
-        self._fresh: dict[str, dict[str, Any]] = {}
+        self._known: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        self._fresh: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        self._read_to: defaultdict[str, int] = defaultdict(int)
         self._written_s = time.monotonic()
+        self._claims: int | None = None
 
     def get(self, one: str, other: str, key: str) -> Any:
         """Return the figure ``key`` of two sources by their sha256, None where there is none."""
         name = _name(one, other)
-        if name not in self._known:
-            self._known[name] = self._read(name)
+        if key not in self._known[name]:
+            self._catch_up(name)
         return self._known[name].get(key)
 
     def put(self, one: str, other: str, key: str, figure: Any) -> None:
         """Keep ``figure``, anything JSON can hold but None."""
         name = _name(one, other)
-        self._known.setdefault(name, {})[key] = figure
-        self._fresh.setdefault(name, {})[key] = figure
+        self._known[name][key] = self._fresh[name][key] = figure
         if time.monotonic() - self._written_s > INTERVAL_S:
             self.flush()
+
+    @contextmanager
+    def claimed(self, key: str) -> Iterator[None]:
+        """Compute a figure while other processes that claim the same ``key`` wait.
+
+        Look for the figure again within, and put it there; it is written before they go on. Where
+        there can be no lock, or its holder takes too long, two compute it.
+        """
+        place = zlib.crc32(key.encode())
+        locked = self._lock(place)
+        try:
+            yield
+        finally:
+            if locked:
+                self.flush()
+                with suppress(OSError):
+                    fcntl.lockf(self._claim_file(), fcntl.LOCK_UN, 1, place)
 
     def flush(self) -> None:
         """Write what is new."""
         self._written_s = time.monotonic()
-        fresh, self._fresh = self._fresh, {}
-        if not fresh:
-            return
+        fresh, self._fresh = self._fresh, defaultdict(dict)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with self._locked():
-                for name, figures in fresh.items():
-                    self._known[name] = {**self._read(name), **self._known.get(name, {})}
-                    partial = self._folder / f".{name}.{os.getpid()}.partial"
-                    partial.write_text(json.dumps(self._known[name]), encoding="utf-8")
-                    partial.replace(self._folder / name)
-                    logger.debug("kept %d figures in %s", len(figures), name)
+            for name, figures in fresh.items():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                # A line that a killed process left unfinished ends here.
+                lines = ["", *(json.dumps(item) for item in figures.items()), ""]
+                with (self._folder / name).open("ab", buffering=0) as file:
+                    file.write("\n".join(lines).encode())  # at once, so that no two mix
         except OSError as error:
             logger.debug("figures of the sources can't be kept in %s: %s", self._folder, error)
 
@@ -75,21 +95,45 @@ class KeptFigures:
         """Forget what is in memory, once it is written."""
         self.flush()
         self._known.clear()
+        self._read_to.clear()
 
-    def _read(self, name: str) -> dict[str, Any]:
-        with suppress(OSError, ValueError):
-            found = json.loads((self._folder / name).read_text(encoding="utf-8"))
-            if isinstance(found, dict):
-                return found
-        return {}
+    def _catch_up(self, name: str) -> None:
+        """Take in what has been written since the last look; an unfinished line waits."""
+        path, begin = self._folder / name, self._read_to[name]
+        with suppress(OSError):
+            if path.stat().st_size <= begin:
+                return
+            with path.open("rb") as file:
+                file.seek(begin)
+                whole, newline, _ = file.read().rpartition(b"\n")
+            self._read_to[name] += len(whole) + len(newline)
+            for line in whole.splitlines():
+                with suppress(ValueError, TypeError):
+                    key, figure = json.loads(line)
+                    self._known[name].setdefault(key, figure)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keep other processes from writing."""
-        with (self._folder / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _lock(self, place: int) -> bool:
+        """Lock one byte of the file of claims; the kernel lets go of it when its holder dies."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            try:
+                fcntl.lockf(self._claim_file(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+            except BlockingIOError:
+                time.sleep(0.005)
+            except OSError as error:
+                logger.debug("no claims in %s: %s", self._folder, error)
+                return False
+            else:
+                return True
+        return False
+
+    def _claim_file(self) -> int:
+        """Descriptor of the file of claims; never closed, since that lets go of all claims."""
+        if self._claims is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._claims = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+        return self._claims
 
 
 def _name(one: str, other: str) -> str:
-    return hashlib.sha256(f"{VERSION} {one} {other}".encode()).hexdigest() + ".json"
+    return hashlib.sha256(f"{VERSION} {one} {other}".encode()).hexdigest() + ".jsonl"

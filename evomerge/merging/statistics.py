@@ -1,7 +1,8 @@
 """Figures of whole tensors that methods ask ``stats`` for: computed once, shared by candidates."""
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -163,15 +164,15 @@ class Store:
         """Tell whether two tensors hold the same bytes; tensors of stages are never compared."""
         if not isinstance(one, Leaf) or not isinstance(other, Leaf):
             return False
-        known = self._recall("same", one, other)
-        if known is None:
+
+        def compare() -> bool:
             a, b = self._raw(one), self._raw(other)
-            known = a.dtype == b.dtype and all(
+            return a.dtype == b.dtype and all(
                 torch.equal(_bits(a[start:stop]), _bits(b[start:stop]))
                 for start, stop in blocks(a.numel())
             )
-            self._note("same", one, other, known)
-        return bool(known)
+
+        return bool(self._find("same", one, other, compare))
 
     def gram(
         self, nodes: Sequence[Node], parts: Callable[[], Sequence[Readable]]
@@ -182,9 +183,11 @@ class Store:
             return gram_of(parts())
         pairs = [(a, b) for a in leaves for b in leaves]
         if any(self._recall("dot", *pair) is None for pair in pairs):
-            fresh = gram_of(parts())
-            for pair, dot in zip(pairs, fresh.ravel().tolist(), strict=True):
-                self._note("dot", *pair, dot)
+            with self._claimed("dot", *leaves):
+                if any(self._recall("dot", *pair) is None for pair in pairs):
+                    fresh = gram_of(parts())
+                    for pair, dot in zip(pairs, fresh.ravel().tolist(), strict=True):
+                        self._note("dot", *pair, dot)
         known = [self._recall("dot", *pair) for pair in pairs]
         return np.array(known).reshape(len(leaves), len(leaves))
 
@@ -202,24 +205,47 @@ class Store:
         """
         if not isinstance(base, Leaf) or not isinstance(node, Leaf):
             return TaskVector(*parts, wide).cut(keep)
-        kind = f"cut {wide} {keep}"
-        known = self._recall(kind, base, node)
-        if known is None:
+
+        def find_cut() -> list[str | int]:
             raws = (self._raw(base), self._raw(node))
             vector = TaskVector(*parts, wide, raws, counts=self._counts.get((base, node)))
             cut = vector.cut(keep)
             if vector.counts is not None:
                 self._counts[base, node] = vector.counts
-            known = [cut.threshold.hex(), cut.last]  # JSON has no infinity
-            self._note(kind, base, node, known)
-        return Cut(float.fromhex(known[0]), known[1])
+            return [cut.threshold.hex(), cut.last]  # JSON has no infinity
+
+        threshold, last = self._find(f"cut {wide} {keep}", base, node, find_cut)
+        return Cut(float.fromhex(threshold), last)
+
+    def _find(self, kind: str, one: Leaf, other: Leaf, compute: Callable[[], Any]) -> Any:
+        """A figure of two tensors, computed by one process of the node."""
+        known = self._recall(kind, one, other)
+        if known is not None:
+            return known
+        with self._claimed(kind, one, other):
+            known = self._recall(kind, one, other)
+            if known is None:
+                known = compute()
+                self._note(kind, one, other, known)
+        return known
+
+    @contextmanager
+    def _claimed(self, kind: str, *leaves: Leaf) -> Iterator[None]:
+        if self._kept is None:
+            yield
+            return
+        with self._kept.claimed(f"{kind} {leaves}"):
+            yield
 
     def _recall(self, kind: str, one: Leaf, other: Leaf) -> Any:
         """A figure of two tensors, None where it isn't known."""
         key = (kind, one, other)
         if key not in self._figures and self._kept is not None:
             text = f"{kind} {one.tensor} {other.tensor}"
-            self._figures[key] = self._kept.get(one.content, other.content, text)
+            figure = self._kept.get(one.content, other.content, text)
+            if figure is None:
+                return None
+            self._figures[key] = figure
         return self._figures.get(key)
 
     def _note(self, kind: str, one: Leaf, other: Leaf, figure: Any) -> None:

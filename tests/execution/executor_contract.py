@@ -24,7 +24,7 @@ Factory = Callable[[Crew], Executor]
 Make = Callable[..., Executor]
 
 
-def collect(executor: Executor, n: int, *, within_s: float = 60) -> dict[str, Outcome]:
+def collect(executor: Executor, n: int, *, within_s: float = 240) -> dict[str, Outcome]:
     """Wait for ``n`` outcomes and return them by candidate; one that comes twice is an error."""
     found: dict[str, Outcome] = {}
     deadline = time.monotonic() + within_s
@@ -37,7 +37,9 @@ def collect(executor: Executor, n: int, *, within_s: float = 60) -> dict[str, Ou
     return found
 
 
-def run_all(executor: Executor, jobs: Sequence[Job], *, within_s: float = 60) -> dict[str, Outcome]:
+def run_all(
+    executor: Executor, jobs: Sequence[Job], *, within_s: float = 240
+) -> dict[str, Outcome]:
     """Submit ``jobs`` and return their outcomes by candidate."""
     for item in jobs:
         executor.submit(item)
@@ -51,7 +53,7 @@ def failure_of(outcome: Outcome) -> Failure:
     return outcome.failure
 
 
-def until(holds: Callable[[], bool], *, within_s: float = 60, executor: Executor) -> None:
+def until(holds: Callable[[], bool], *, within_s: float = 240, executor: Executor) -> None:
     """Let ``executor`` work until ``holds()``; no job may end meanwhile."""
     deadline = time.monotonic() + within_s
     while not holds():
