@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,22 @@ from evomerge.execution.protocol import Job, Outcome, WorkerState
 
 MEASURED = 500
 WORKERS = 8
+SMALL_BLOCKS = tuple(Formula(name) for name in ("reverse", "sort", "successor"))
 LARGE_BLOCKS = tuple(Formula(name, block_size=100) for name in ("reverse", "sort", "successor"))
 
 
 class InstantExecutor:
-    """Answers every job at once; ``spent_s`` and ``spent_cpu_s`` are its own time."""
+    """Is done with every job at once; ``spent_s`` and ``spent_cpu_s`` are its own time.
 
-    def __init__(self, study: Study) -> None:
+    Args:
+        study: What is evaluated.
+        singly: Return one outcome at a time, as where workers are few and slow, instead of all
+            that are queued, as where results come faster than they can be told.
+    """
+
+    def __init__(self, study: Study, *, singly: bool = False) -> None:
         self._tasks = study.tasks
+        self._singly = singly
         self._queue: deque[Job] = deque()
         self.slots = study.workers
         self.spent_s = self.spent_cpu_s = 0.0
@@ -49,16 +57,19 @@ class InstantExecutor:
         self._queue.append(job)
 
     def wait(self, timeout_s: float | None = None) -> list[Outcome]:
-        """Return the next outcome; with none queued, give up the processor for a moment."""
+        """Return outcomes; with none queued, give up the processor for a moment."""
         began, began_cpu = time.perf_counter(), time.process_time()
         if not self._queue:
             time.sleep(min(timeout_s or 0.0, 0.0005))
             return []
-        job = self._queue.popleft()
-        outcome = Outcome(job, scores=scores_of(self._tasks, job), score_s=2.0, worker="worker1")
+        jobs = [self._queue.popleft() for _ in range(1 if self._singly else len(self._queue))]
+        outcomes = [
+            Outcome(job, scores=scores_of(self._tasks, job), score_s=2.0, worker="worker1")
+            for job in jobs
+        ]
         self.spent_s += time.perf_counter() - began
         self.spent_cpu_s += time.process_time() - began_cpu
-        return [outcome]
+        return outcomes
 
     def resize(self, slots: int) -> None:
         """Do nothing."""
@@ -81,15 +92,18 @@ class Cost:
     cpu_ms: float
 
 
-def measure(study: Study, stored: int, measured: int, profile: cProfile.Profile | None) -> Cost:
-    """Fill a ledger, take it up again and evaluate ``measured`` more candidates."""
-    fill(study, stored)
-    executor = InstantExecutor(study)
+def measure(
+    study: Study, measured: int, *, singly: bool, profile: cProfile.Profile | None = None
+) -> Cost:
+    """Take up a filled ledger and evaluate ``measured`` more candidates."""
+    executor = InstantExecutor(study, singly=singly)
     began = time.perf_counter()
     run = study.open(executor)
     resume_s = time.perf_counter() - began
     if measured == 0:
         return Cost(resume_s, 0.0, 0.0)
+    budget = len(study.records().candidates()) + measured
+    run.extend(budget)
     if profile:
         profile.enable()
     first: tuple[int, float, float] | None = None
@@ -101,7 +115,7 @@ def measure(study: Study, stored: int, measured: int, profile: cProfile.Profile 
         spent = time.perf_counter() - executor.spent_s
         last = (done.evaluated, spent, time.process_time() - executor.spent_cpu_s)
         first = first or last
-        if done.evaluated >= study.budget:
+        if done.evaluated >= budget:
             break
     if profile:
         profile.disable()
@@ -151,32 +165,40 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for settings in cases(arguments.searchers, arguments.genes, arguments.modes):
         for stored in arguments.resume or [arguments.stored]:
-            measured = 0 if arguments.resume else arguments.measured
-            profile = cProfile.Profile() if arguments.profile else None
             with tempfile.TemporaryDirectory() as name:
                 study = Study(
                     Path(name),
-                    budget=0,
+                    budget=stored,
                     workers=WORKERS,
                     durations=Durations(mean_s=0),
+                    # No resume reads single examples: fewer blocks are filled faster.
+                    tasks=LARGE_BLOCKS if arguments.resume else SMALL_BLOCKS,
                     **settings,
                 )
-                study = replace(study, budget=stored + measured)
-                if not measured:
-                    # No resume reads single examples: fewer blocks are filled faster.
-                    study = replace(study, tasks=LARGE_BLOCKS)
-                cost = measure(study, stored, measured, profile)
-                commit_ms = bare_commit_ms(Path(name))
-            label = f"{study.searcher:8} genes={study.genes:<4} {study.mode:10} stored={stored:<7}"
-            line = f"{label} resume_s={cost.resume_s:.2f}"
-            if measured:
-                line += (
-                    f" candidate_ms={cost.wall_ms:.2f} cpu_ms={cost.cpu_ms:.2f}"
-                    f" commit_ms={commit_ms:.2f} ratio={cost.wall_ms / commit_ms:.1f}"
-                )
-            print(line, flush=True)
-            if profile:
-                pstats.Stats(profile).sort_stats("tottime").print_stats(30)
+                _report(study, stored, 0 if arguments.resume else arguments.measured, arguments)
+
+
+def _report(study: Study, stored: int, measured: int, arguments: argparse.Namespace) -> None:
+    """Fill the ledger, measure, and print the figures."""
+    fill(study, stored)
+    label = f"{study.searcher:8} genes={study.genes:<4} {study.mode:10} stored={stored:<7}"
+    resume_s = measure(study, 0, singly=False).resume_s
+    if not measured:
+        print(f"{label} resume_s={resume_s:.2f}", flush=True)
+        return
+    profile = cProfile.Profile(timer=time.thread_time) if arguments.profile else None
+    crowd = measure(study, measured, singly=False, profile=profile)
+    single = measure(study, measured, singly=True)
+    commit_ms = bare_commit_ms(study.folder)
+    print(
+        f"{label} resume_s={resume_s:.2f} candidate_ms={crowd.wall_ms:.2f} "
+        f"cpu_ms={crowd.cpu_ms:.2f} singly_ms={single.wall_ms:.2f} "
+        f"singly_cpu_ms={single.cpu_ms:.2f} commit_ms={commit_ms:.2f} "
+        f"ratio={crowd.wall_ms / commit_ms:.1f}",
+        flush=True,
+    )
+    if profile:
+        pstats.Stats(profile).sort_stats("tottime").print_stats(45)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import select
 from synthetic_run import Durations, Formula, Study, make_space, scores_of
@@ -34,6 +34,8 @@ from evomerge.search.protocol import Evaluation, Proposal, Searcher
 ROUNDS = 20
 """Candidates a worker, on average."""
 REAL_WORKERS = 8
+
+Mode = Literal["generation", "async"]
 
 
 class SimulatedClock:
@@ -201,13 +203,13 @@ def simulate(study: Study, timer: Callable[[], float] = time.perf_counter) -> Us
     clock = SimulatedClock(timer)
     executor = SimulatedExecutor(study, clock, asking)
     run = study.open(executor, searcher=searcher, clock=clock)
-    began = last_ask = clock()
+    last_ask = 0.0
     for event in run.drive():
         if event.kind == "asked":
             last_ask = clock()
         if event.kind == "rescoring":
             break
-    return _used(executor.busy, began, last_ask, study)
+    return _used(executor.busy, min(begin for begin, _ in executor.busy), last_ask, study)
 
 
 def _used(busy: Sequence[tuple[float, float]], began: float, until: float, study: Study) -> Used:
@@ -255,7 +257,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for workers in arguments.workers:
-        ways: list[tuple[str, str, dict[str, Any]]] = [("async", "async", {})]
+        ways: list[tuple[str, Mode, dict[str, Any]]] = [("async", "async", {})]
         if arguments.searcher == "cma_es":
             ways += [
                 ("generation, its own population", "generation", {}),
@@ -271,7 +273,7 @@ def main() -> None:
 
 
 def _study(
-    name: str, arguments: argparse.Namespace, workers: int, mode: str, options: dict[str, Any]
+    name: str, arguments: argparse.Namespace, workers: int, mode: Mode, options: dict[str, Any]
 ) -> Study:
     return Study(
         Path(name),
