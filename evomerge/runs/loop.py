@@ -36,6 +36,7 @@ from evomerge.runs.ranking import choose_finalists, final_order
 from evomerge.runs.recovery import left_behind
 from evomerge.runs.replay import replay
 from evomerge.runs.scoring import Scored, Scorer
+from evomerge.runs.snapshots import RememberedSearcher
 from evomerge.runs.spool import Spool
 from evomerge.runs.state import SEARCH, VALIDATION, SearchState
 from evomerge.runs.upkeep import EVERY_S, Upkeep
@@ -88,14 +89,19 @@ class Run:
         self._spent = Spent.of(records.attempts())
         self._writer = RunWriter(records.ledger, records.run_id, epoch)
         self._spool = Spool(plan.folder and plan.folder / "spool")
+        now = plan.versions or versions_now()
+        self._searcher = RememberedSearcher(
+            plan.searcher, plan.folder, run_id=records.run_id, versions=now
+        )
         self._connect()
         replay(
-            plan.searcher,
+            self._searcher,
             plan.space,
             records.decisions("ask", "tell"),
             self._state.candidates,
             versions_then=self._row.versions,
-            versions_now=plan.versions or versions_now(),
+            versions_now=now,
+            recall=self._searcher.recall,
         )
 
     def _connect(self) -> None:
@@ -123,7 +129,7 @@ class Run:
             plan.executor, scorer, writer, self._patience, in_driver=plan.in_driver
         )
         self._dialogue = Dialogue(
-            plan.searcher, plan.space, plan.objectives, state, writer, self._patience
+            self._searcher, plan.space, plan.objectives, state, writer, self._patience
         )
         self._upkeep = Upkeep(
             records,

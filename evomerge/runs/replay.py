@@ -1,6 +1,6 @@
 """Rebuilds a searcher from the ledger: the same asks and tells, in the stored order, checked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from evomerge.errors import LedgerError
@@ -17,8 +17,12 @@ def replay(
     *,
     versions_then: Mapping[str, str],
     versions_now: Mapping[str, str],
+    recall: Callable[[Sequence[DecisionRow]], int] = lambda decisions: 0,
 ) -> None:
     """Bring a fresh ``searcher`` to where the ledger says it was.
+
+    The first decision is always replayed, so that a searcher that proposes something else is found
+    even where a stored state then covers the rest.
 
     Args:
         searcher: Just built, with the seed, options and starts of the run.
@@ -27,11 +31,17 @@ def replay(
         candidates: Id → stored candidate.
         versions_then: Package versions when the run was started.
         versions_now: Package versions now.
+        recall: Gives the searcher a stored state and returns how many decisions that covers.
 
     Raises:
         LedgerError: The searcher proposes something else than what is stored.
     """
-    for decision in decisions:
+    covered = 0
+    for index, decision in enumerate(decisions):
+        if index == 1:
+            covered = recall(decisions)
+        if index < covered:
+            continue
         if decision.kind == "ask":
             stored = [candidates[name] for name in decision.body["candidates"]]
             difference = _difference(space, searcher.ask(decision.body.get("n")), stored)
