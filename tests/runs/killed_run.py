@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import alembic.command  # noqa: F401  imported once here instead of in every forked process
+import prometheus_client  # noqa: F401  likewise
 import numpy as np
 
 from evomerge.runs.failpoints import VARIABLE, passed
