@@ -141,7 +141,7 @@ class RayExecutor:
             return
         if self._crew.folder is not None:
             self._crew.folder.mkdir(parents=True, exist_ok=True)
-        cluster = Cluster(self._address, self._demand, self._slots)
+        cluster = Cluster(self._address, self._demand, slots=self._slots, silent_s=self._silent_s)
         cluster.connect()
         self._cluster = cluster
         self._trust = Trust()

@@ -31,9 +31,8 @@ NODES_S = 1.0
 STORE_BYTES = 100_000_000
 """Object store of a cluster of our own: only recipes and scores pass through it."""
 
-_NEVER_S = "86400"
-
-_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_gcs_rpc_server_reconnect_timeout_s": _NEVER_S}
+_PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"
+"""After how many seconds without the head Ray ends a process: we want to do that ourselves."""
 
 
 @dataclass
@@ -54,12 +53,16 @@ class Cluster:
         address: ``auto``, ``HOST:PORT`` or ``ray://HOST:PORT``; None for one of this process's own.
         demand: What one worker takes, by Ray's names (``CPU``, ``GPU``, ``memory``).
         slots: Workers that a cluster of our own has room for.
+        silent_s: Time for which the head may be silent.
     """
 
-    def __init__(self, address: str | None, demand: Mapping[str, float], slots: int) -> None:
+    def __init__(
+        self, address: str | None, demand: Mapping[str, float], *, slots: int, silent_s: float
+    ) -> None:
         self._address = address
         self._demand = demand
         self._slots = slots
+        self._silent_s = silent_s
         self._head: tuple[str, int] | None = None
         self._nodes: list[dict[str, Any]] = []
         self._nodes_at = -math.inf
@@ -161,7 +164,9 @@ class Cluster:
             }
         elif self._address != "auto" and not _takes_connections(_host_port(self._address)):
             raise self._absent("nothing answers there")
-        with _quietly():
+        # A cluster of our own inherits it, and its processes must not outlive us for a day.
+        patience_s = self._silent_s + 60 if self._address is None else 86400
+        with _quietly({_PATIENCE: str(int(patience_s)), "RAY_USAGE_STATS_ENABLED": "0"}):
             try:
                 ray.init(logging_level=logging.ERROR, **options)
             except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
@@ -246,12 +251,12 @@ def _processors() -> int:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
+def _quietly(environment: Mapping[str, str]) -> Iterator[None]:
     """Keep Ray from the terminal and from the signals, which are the run's."""
     import ray._private.worker as private
 
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update({name: value for name, value in environment.items() if not before[name]})
     logging.getLogger("ray").setLevel(logging.ERROR)
     # It prints whatever befalls a worker; we tell that ourselves, and no setting turns it off.
     listener = private.listen_error_messages
@@ -262,5 +267,7 @@ def _quietly() -> Iterator[None]:
         yield
     finally:
         private.listen_error_messages = listener
+        for name in (name for name, value in before.items() if value is None):
+            del os.environ[name]
         if is_main:
             signal.signal(signal.SIGTERM, handler)

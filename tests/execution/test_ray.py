@@ -1,9 +1,13 @@
+import json
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psutil
@@ -11,9 +15,11 @@ import pytest
 
 from evomerge.errors import ExecutionError, ModelError
 from evomerge.execution import ray as module
+from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.protocol import LOST, WorkerState
 from evomerge.execution.ray import RayExecutor
 from evomerge.execution.registry import Crew
+from evomerge.execution.worker import WorkerSpec
 from tests.execution.executor_contract import (
     ExecutorContract,
     Factory,
@@ -25,6 +31,8 @@ from tests.execution.executor_contract import (
 )
 from tests.execution.ray_clusters import STORE_BYTES, ray_cluster
 from tests.execution.specs import ActingSpec, Actor, job
+from tests.execution.test_worker import job as real_job
+from tests.execution.test_worker import recipe, spec  # noqa: F401  spec is a fixture
 
 pytestmark = pytest.mark.ray
 
@@ -65,10 +73,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def executor_on(cluster: Any, *, slots: int = 1, spec: Any = None, **options: Any) -> Iterator[Any]:
+def executor_on(
+    cluster: Any, *, slots: int = 1, runner: Any = None, **options: Any
+) -> Iterator[Any]:
     """Have an executor with ``options``, closed at the end."""
     limits = {name: options.pop(name) for name in ("time_limit_s",) if name in options}
-    crew = Crew(spec or ActingSpec(), slots=slots, run_id="r", **limits)
+    crew = Crew(runner or ActingSpec(), slots=slots, run_id="r", **limits)
     executor = RayExecutor(crew, address=cluster.address, **{"cpus": 0.5} | options)
     try:
         yield executor
@@ -207,7 +217,7 @@ def test_a_node_on_which_no_worker_can_be_built_is_left_out(cluster: Any) -> Non
     bad = {"resources": {"room": 2}, "env_vars": {"EVOMERGE_TEST_NODE": "bad"}}
     with (
         node_of(cluster, **bad),
-        executor_on(cluster, slots=2, spec=PickySpec(), resources={"room": 1}) as executor,
+        executor_on(cluster, slots=2, runner=PickySpec(), resources={"room": 1}) as executor,
     ):
         executor.start()
         with node_of(cluster, resources={"room": 1}):
@@ -229,7 +239,7 @@ def test_where_no_node_is_any_good_the_cause_is_told(cluster: Any) -> None:
     bad = {"resources": {"room": 1}, "env_vars": {"EVOMERGE_TEST_NODE": "bad"}}
     with (
         node_of(cluster, **bad),
-        executor_on(cluster, spec=PickySpec(), resources={"room": 1}) as executor,
+        executor_on(cluster, runner=PickySpec(), resources={"room": 1}) as executor,
     ):
         executor.submit(job("0-0"))
         with pytest.raises(ExecutionError, match="source 'a' isn't on this node"):
@@ -262,7 +272,7 @@ def test_what_the_machine_has_not_got_is_refused_at_the_start(cluster: Any) -> N
 
 def test_a_runtime_env_reaches_the_workers(cluster: Any) -> None:
     variables = {"env_vars": {"EVOMERGE_TEST_NODE": "bad"}}
-    with executor_on(cluster, spec=PickySpec(), runtime_env=variables) as executor:
+    with executor_on(cluster, runner=PickySpec(), runtime_env=variables) as executor:
         executor.submit(job("0-0"))
         with pytest.raises(ExecutionError, match="source 'a' isn't on this node"):
             collect(executor, 1)
@@ -273,3 +283,66 @@ def until_true(holds: Any, *, within_s: float = 20) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+@contextmanager
+def driver(*arguments: str) -> Iterator[Any]:
+    """Run a driver in a process of its own, for at most two minutes."""
+    command = [sys.executable, "-m", "tests.execution.ray_driver", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    timer = threading.Timer(120, process.kill)
+    timer.start()
+    try:
+        yield process
+    finally:
+        timer.cancel()
+        process.kill()
+        process.communicate()
+
+
+def heard(process: Any) -> dict[str, Any]:
+    """Return the next thing that a driver says."""
+    for line in process.stdout:
+        if line.startswith("{"):
+            told: dict[str, Any] = json.loads(line)
+            return told
+    raise AssertionError(f"the driver ended with exit code {process.wait()}")
+
+
+def test_a_lost_head_is_told_soon_and_a_killed_driver_leaves_no_actors(cluster: Any) -> None:
+    with driver(cluster.address) as process:
+        lost = heard(process)
+        assert "Ray cluster at this machine is gone" in lost["message"]
+        assert "has not answered for 3 s" in lost["message"]
+        assert "evomerge resume" in lost["message"]
+        assert lost["after_s"] < 20
+        assert heard(process)["closed_after_s"] < 45
+        told = heard(process)
+        assert told["state"] == "busy"
+        process.kill()
+        until_true(lambda: not psutil.pid_exists(told["worker"]))
+        until_true(lambda: not psutil.pid_exists(told["actor"]))
+
+
+def test_scores_are_the_inprocess_executors_bit_for_bit(cluster: Any, spec: WorkerSpec) -> None:  # noqa: F811  the fixture
+    jobs = [
+        replace(real_job(recipe(spec, weights)), candidate_id=f"0-{n}")
+        for n, weights in enumerate([[0.2, 0.8], [0.9, 0.1], [1.0, 1.0]])
+    ]
+    crew = Crew(spec, slots=2)
+    pictures = []
+    with executor_on(cluster, slots=2, runner=spec) as executor:
+        for each in (executor, InprocessExecutor(crew)):
+            outcomes = run_all(each, jobs)
+            pictures.append(
+                {
+                    name: [
+                        (scores.ref, scores.values["bits_per_byte"].tobytes())
+                        for scores in outcome.scores
+                    ]
+                    for name, outcome in outcomes.items()
+                }
+            )
+            assert len({outcome.numeric_class for outcome in outcomes.values()}) == 1
+    assert pictures[0] == pictures[1]
+    assert len({str(scores) for scores in pictures[0].values()}) == 3

@@ -14,14 +14,14 @@ def test_a_cluster_that_is_not_there_is_told_at_once() -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         began = time.monotonic()
         with pytest.raises(ExecutionError, match=f"no Ray cluster at {address}: nothing answers"):
-            Cluster(address, {}, 1).connect()
+            Cluster(address, {}, slots=1, silent_s=60).connect()
     assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("address", ["head", "ray://head", ":1", "head:six"])
 def test_an_address_of_another_form_is_refused(address: str) -> None:
     with pytest.raises(ExecutionError, match="expected auto, HOST:PORT or ray://HOST:PORT"):
-        Cluster(address, {}, 1).connect()
+        Cluster(address, {}, slots=1, silent_s=60).connect()
 
 
 def test_a_call_that_hangs_is_left_behind() -> None:
