@@ -85,6 +85,12 @@ class LocalWorker:
         """Return the last lines of its log."""
         return _tail(self.log)
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process.pid is not None
+        return self._process.pid
+
     def give(self, job: Job) -> bool:
         """Hand ``job`` to the worker, which is idle; False if it has just ended."""
         try:
@@ -164,10 +170,8 @@ class LocalWorker:
 
     def kill(self) -> None:
         """End the process and all that it has started, and wait for that."""
-        pid = self._process.pid
-        assert pid is not None
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
         self._process.kill()  # it may not lead a group yet
         self._process.join()
         self.pipe.close()
@@ -215,7 +219,7 @@ class LocalWorker:
     def _computes(self) -> bool:
         """Whether a silent process is at work: C code may keep its other threads from speaking."""
         try:
-            times = psutil.Process(self._process.pid).cpu_times()
+            times = psutil.Process(self.pid).cpu_times()
         except psutil.Error:
             return False
         used_s = times.user + times.system - self._life.cpu_s

@@ -155,7 +155,7 @@ def _cached(folder: Path, older_than_days: float) -> Iterator[Garbage]:
     for path in sorted(folder.glob("*/*")):
         if path.name.endswith(".partial") and _age_s(path) > _STILL_S:
             yield _garbage(path, "file in the cache that was never finished")
-        elif path.suffix == ".json" and _unused_s(path) > older_than_days * _DAY_S:
+        elif path.suffix in (".json", ".jsonl") and _unused_s(path) > older_than_days * _DAY_S:
             yield _garbage(path, "figures of sources that weren't used for long")
 
 

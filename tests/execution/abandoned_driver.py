@@ -20,7 +20,7 @@ def main(folder: Path, commands: str, mode: str) -> None:
         executor.submit(job(f"0-{n}", commands))
     while [state.state for state in executor.workers()] != ["busy"] * 2:
         executor.wait(timeout_s=0.1)
-    print(*(worker._process.pid for worker in executor._workers), flush=True)
+    print(*(worker.pid for worker in executor._workers), flush=True)
     if mode == "raise":
         raise ValueError("a bug of the driver's")
     if mode == "stay":

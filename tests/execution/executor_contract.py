@@ -43,7 +43,7 @@ def run_all(
     """Submit ``jobs`` and return their outcomes by candidate."""
     for item in jobs:
         executor.submit(item)
-    return collect(executor, len(jobs), within_s=within_s)
+    return collect(executor, len(jobs))
 
 
 def failure_of(outcome: Outcome) -> Failure:

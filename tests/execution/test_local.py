@@ -39,7 +39,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 
 def process_of(executor: LocalExecutor, index: int = 0) -> psutil.Process:
-    return psutil.Process(executor._workers[index]._process.pid)
+    return psutil.Process(executor._workers[index].pid)
 
 
 def is_gone(pid: int) -> bool:
