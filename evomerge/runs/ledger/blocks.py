@@ -1,5 +1,6 @@
 """Per-example scores and answers as compressed bytes, and the key that finds scores again."""
 
+import functools
 import hashlib
 import json
 import zlib
@@ -55,5 +56,11 @@ class BlockKey:
 
     def digest(self) -> str:
         """Return the cache key, 64 hex digits."""
-        parts = [self.recipe_hash, self.fingerprint, self.dtype, self.numeric_class, self.split]
-        return hashlib.sha256(json.dumps([*parts, self.block]).encode()).hexdigest()
+        parts = (self.recipe_hash, self.fingerprint, self.dtype, self.numeric_class, self.split)
+        return hashlib.sha256(b"%s, %d]" % (_opening(*parts), self.block)).hexdigest()
+
+
+@functools.lru_cache(maxsize=256)
+def _opening(*parts: str) -> bytes:
+    """Return the JSON list of ``parts`` without its end: that of all blocks of a task."""
+    return json.dumps(parts)[:-1].encode()

@@ -83,7 +83,7 @@ def claim(ledger: Ledger, run_id: str, *, holder: str, lease_s: float = LEASE_S)
     """
     with ledger.write("claim") as connection:
         _lock(connection, f"driver of {run_id}")
-        found = _read(connection, run_id)
+        found = _read(connection, run_id, hold=True)
         if found is not None and found.alive:
             raise LedgerError(
                 f"{found.holder} drives this run and gave a sign of life {max(found.age_s, 0):.0f} "
@@ -146,8 +146,9 @@ def fenced(connection: Connection, run_id: str, epoch: int) -> FencedError:
     )
 
 
-def _read(connection: Connection, run_id: str) -> Driver | None:
-    row = connection.execute(_select(connection).where(driver.c.run_id == run_id)).one_or_none()
+def _read(connection: Connection, run_id: str, *, hold: bool = False) -> Driver | None:
+    query = _select(connection).where(driver.c.run_id == run_id)
+    row = connection.execute(query.with_for_update() if hold else query).one_or_none()
     return None if row is None else Driver(**row._mapping)
 
 
