@@ -356,8 +356,8 @@ def fill(plan: Any, genome: Mapping[str, Any]) -> Any:
     """Return ``plan`` with the values of ``genome`` in its slots."""
     if isinstance(plan, Slot):
         return genome[plan.gene]
-    if isinstance(plan, Mapping):
-        return {key: fill(item, genome) for key, item in plan.items()}
     if isinstance(plan, list):
         return [fill(item, genome) for item in plan]
+    if isinstance(plan, Mapping):
+        return {key: fill(item, genome) for key, item in plan.items()}
     return plan

@@ -42,6 +42,10 @@ def parse_value(
     Raises:
         RecipeError: A leaf or node has the wrong form; the message starts with ``key``.
     """
+    if type(raw) is float and kind == "float":  # by far the most frequent leaf
+        if message := check(raw):
+            raise RecipeError(f"{key}: {message}")
+        return raw + 0.0
     if kind in ("list", "mapping"):
         if message := check(raw):
             raise RecipeError(f"{key}: {message}")
@@ -156,7 +160,7 @@ def _scalars(raw: Any, leaf: Callable[[Any, str], Value], key: str) -> list[Scal
     if not isinstance(raw, Sequence) or isinstance(raw, str) or not raw:
         raise RecipeError(f"{key}: got {raw!r}, expected a list of values.")
     for item in raw:
-        if isinstance(item, (Mapping, list, tuple)):
+        if type(item) is not float and isinstance(item, (Mapping, list, tuple)):
             raise RecipeError(f"{key}: got {item!r} inside a list, expected plain values.")
     return [leaf(item, key) for item in raw]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evomerge.errors import LedgerError
+from evomerge.recipes.recipe import Recipe
 from evomerge.recipes.space import SearchSpace
 from evomerge.runs.events import Asked, Event
 from evomerge.runs.ledger.rows import CandidateRow
@@ -56,6 +57,7 @@ class Dialogue:
         self._state = state
         self._writer = writer
         self._patience = patience
+        self._fresh: dict[str, Recipe] = {}  # stored here and not yet scored
 
     def ask(self, n: int | None) -> list[Proposal]:
         """Return what the searcher proposes; it counts once it is stored."""
@@ -81,6 +83,7 @@ class Dialogue:
                 recipe_hash=recipe.hash(),
             )
             items.append((row, recipe.to_dict()))
+            self._fresh[row.candidate_id] = recipe
         rows = [row for row, _ in items]
         event = Asked(ask, tuple(row.candidate_id for row in rows))
         yield from self._patience.write(lambda: self._writer.add_ask(ask, items, event, n=n))
@@ -107,7 +110,7 @@ class Dialogue:
         Raises:
             LedgerError: Its genome no longer gives the recipe that was stored.
         """
-        recipe = self._space.recipe(row.genome or {})
+        recipe = self._fresh.pop(row.candidate_id, None) or self._space.recipe(row.genome or {})
         if recipe.hash() != row.recipe_hash:
             raise LedgerError(
                 f"candidate {row.candidate_id} no longer gives the recipe that is stored for it "
