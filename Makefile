@@ -56,9 +56,11 @@ format: $(INSTALLED) ## Format the code
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format .
 
 bench: $(INSTALLED) ## Measure, as ratios to a reference in the same run; see benchmarks/RESULTS.md
-	@for name in startup candidate_overhead run_overhead lm_eval_candidate merge_in_memory merge_to_disk replay; do \
+	@for name in startup candidate_overhead run_overhead lm_eval_candidate merge_in_memory merge_to_disk replay \
+	   memory_plan two_workers async_convergence scheduling controller chaos; do \
 	   echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@echo "The quickstart over five seeds takes twenty minutes: $(BIN)/python benchmarks/quickstart.py"
+	@echo "A resume of 100,000 candidates takes ten: $(BIN)/python benchmarks/controller.py --resume 10000 100000"
 
 docs: $(INSTALLED) ## Write the generated references: docs/run-file.md, docs/plugins.md and configs/schema.json
 	@$(BIN)/python docs/generate.py

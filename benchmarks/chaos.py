@@ -122,8 +122,10 @@ def _command(process: psutil.Process) -> str:
 
 
 def _is_actor(process: psutil.Process) -> bool:
+    """Say if it is an actor, or the process that an actor lets do its work."""
     command = _command(process)
-    return command.startswith("ray::") and not command.startswith("ray::IDLE")
+    actor = command.startswith("ray::") and not command.startswith("ray::IDLE")
+    return actor or "spawn_main" in command
 
 
 @dataclass
