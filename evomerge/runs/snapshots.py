@@ -10,11 +10,11 @@ import json
 import logging
 import os
 import time
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -32,6 +32,9 @@ EVERY_S = 2.0
 """CPU seconds of asks and tells between two snapshots: about what a resume has to repeat."""
 SHARE = 20
 """Asks and tells take at least this many times as long as writing snapshots."""
+
+UNUSABLE = (BadZipFile, EOFError, KeyError, OSError, SearchError, TypeError, ValueError)
+"""What reading a damaged file may raise."""
 
 
 class RememberedSearcher:
@@ -100,7 +103,15 @@ class RememberedSearcher:
                 return 0
             assert isinstance(self._searcher, Restorable)
             self._searcher.restore(snapshot)
-        except (OSError, KeyError, TypeError, ValueError, SearchError, zipfile.BadZipFile) as error:
+        except (
+            OSError,
+            EOFError,
+            KeyError,
+            TypeError,
+            ValueError,
+            BadZipFile,
+            SearchError,
+        ) as error:
             logger.info("%s can't be used: %s", self._file, error)
             return 0
         self._history, self._since_s = history, 0.0

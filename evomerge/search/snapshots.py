@@ -79,6 +79,8 @@ class _Writer:
     def write(self, value: Any) -> Any:
         if value is None or type(value) in (bool, int, float, str):
             return value
+        if type(value) is range:
+            return {"range": [value.start, value.stop, value.step]}
         if isinstance(value, np.generic):
             return {"scalar": value.item(), "dtype": value.dtype.str}
         if id(value) in self._known:
@@ -138,6 +140,8 @@ class _Reader:
             return getattr(
                 self.read(plain["of"], getattr(built, "__self__", None)), plain["method"]
             )
+        if "range" in plain:
+            return range(*plain["range"])
         if "scalar" in plain:
             return np.dtype(plain["dtype"]).type(plain["scalar"])
         if "array" in plain:

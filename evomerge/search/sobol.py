@@ -92,6 +92,7 @@ class SobolSearcher:
     def restore(self, snapshot: Snapshot) -> None:
         """Take the state of a snapshot."""
         put_back(self, snapshot)
+        self._sequence.reset()
         if self._drawn:
             self._sequence.fast_forward(self._drawn)
 

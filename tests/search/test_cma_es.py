@@ -201,12 +201,12 @@ def test_starts_are_awaited_and_the_best_of_them_becomes_the_mean() -> None:
 @pytest.mark.parametrize("slots", [8, 64])
 def test_converges_while_results_are_late(slots: int) -> None:
     bests = []
-    for seed in range(4):
-        searcher = CmaEsSearcher(box(6), seed=seed)
+    for seed in range(2):
+        searcher = CmaEsSearcher(box(4), seed=seed)
         rng = np.random.default_rng(seed)
         out = searcher.ask(slots)
         best = -np.inf
-        for _ in range(1500):
+        for _ in range(900):
             done = out.pop(int(rng.integers(len(out))))  # a geometric, so heavy-tailed, delay
             best = max(best, sphere(done.genome))
             searcher.tell(told([done]))
