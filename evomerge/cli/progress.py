@@ -143,14 +143,16 @@ def sentence(event: Event) -> str | None:
         case WorkerGone():
             return f"worker {event.worker} is gone{f': {event.reason}' if event.reason else ''}"
         case Scaled():
-            return f"the run is to have {event.workers} workers from now on"
+            return f"workers from now on: {event.workers}"
         case LedgerAway():
             return f"the ledger is away, results wait on the disk: {event.message}"
         case LedgerBack():
             waited = f", {event.spooled} results had waited" if event.spooled else ""
             return f"the ledger is back after {duration(event.away_s)}{waited}"
         case Draining():
-            return f"nothing new is begun ({event.reason}); {event.running} candidates still run"
+            return (
+                f"nothing new is begun ({event.reason}); candidates that still run: {event.running}"
+            )
         case _:
             return None
 

@@ -17,7 +17,7 @@ _CLOCKS = {
     "sqlite": "(julianday('now') - 2440587.5) * 86400.0",
     "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
 }
-_FAILED = ("identical_failures", "no_scores")
+_CLEAN = ("user", "signal", "disk", "ledger")
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,9 @@ class Status:
     Args:
         name, run_id, folder: Which run.
         state: ``running``, ``finished``, ``stopped`` (cleanly), ``failed`` (equal failures in a
-            row, or nothing scored) or ``interrupted`` (its process is gone).
-        reason: Why it stopped: ``user``, ``signal``, ``disk``, ``ledger``; or failed.
+            row, nothing scored, no workers) or ``interrupted`` (its process is gone).
+        reason: Why it stopped (``user``, ``signal``, ``disk``, ``ledger``) or failed
+            (``identical_failures``, ``no_scores``, ``executor``).
         driver: ``HOST:PID`` of the driver, where one is known.
         mode: ``generation`` or ``async``.
         progress: Candidates evaluated and failed, and the budget.
@@ -210,7 +211,7 @@ def _state(driven: bool, decisions: Mapping[str, Any], tail: Tail) -> tuple[str,
         reason = tail.stopped.get("reason", "user")
         return "stopped", reason, tail.stopped.get("message", "")
     stop = decisions.get("stop")
-    if stop is None or stop["made_s"] < tail.started_s or stop["reason"] not in _FAILED:
+    if stop is None or stop["made_s"] < tail.started_s or stop["reason"] in _CLEAN:
         return "interrupted", "", ""
     return "failed", stop["reason"], str(stop["message"])
 

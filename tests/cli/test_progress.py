@@ -187,10 +187,10 @@ def test_whatever_comes_and_goes_is_told_in_one_line_each(
         "candidate 0-0: attempt 1 was lost and is made again: "
         "worker ended by SIGKILL while merging",
         "worker w1 is gone: ended by SIGKILL",
-        "the run is to have 4 workers from now on",
+        "workers from now on: 4",
         "the ledger is away, results wait on the disk: connection refused",
         "the ledger is back after 1 min 01 s, 3 results had waited",
-        "nothing new is begun (signal); 2 candidates still run",
+        "nothing new is begun (signal); candidates that still run: 2",
     ]
 
 

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,9 @@ def test_a_run_ends_with_its_front_and_is_extended_by_resume(workspace: Path) ->
     assert "generation=0 evaluated=5/8 failed=0 best mean=" in err
     assert re.search(r"\nevaluated=8/8 failed=0 best mean=[^\n]+\nscoring 2 finalists on", err)
     assert "evomerge export runs/toy best --out DIR" in err
-    assert "generation=0 evaluated=5" in Path("runs/toy/log.txt").read_text()
+    log = Path("runs/toy/log.txt").read_text()
+    assert re.search(r"Z INFO generation_done run=\w{32} ask=0 best.mean=\S+ .*evaluated=5 ", log)
+    assert re.search(r"Z DEBUG candidate_done run=\w{32} candidate=0-0 attempt=1 worker=\S+ ", log)
     stored = yaml.safe_load(Path("runs/toy/config.yaml").read_text())
     assert stored["schema_version"] == 1
     assert stored["execution"]["executor"] == "inprocess"
@@ -236,3 +240,48 @@ def test_ctrl_c_twice_stops_at_once(workspace: Path) -> None:
     assert "evomerge resume runs/toy" in command.err
     assert "Traceback" not in command.err
     assert call_json("status", "runs/toy")["progress"]["evaluated"] == 0
+
+
+@pytest.mark.slow
+def test_a_spot_instance_that_ends_leaves_a_run_that_can_be_resumed(workspace: Path) -> None:
+    options = ("--set", "search.budget=100000", "--set", "execution.log=json")
+    with started("run", "run.yaml", *options, cwd=workspace) as command:
+        command.wait_for("generation=1 ")
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGTERM):  # such come again
+            command.process.send_signal(number)
+            time.sleep(0.01)  # two of one kind at once may come as one, and two kinds in any order
+        assert command.end() == 0
+    assert "SIGTERM: finishing what is running, for 60 s at most." in command.err
+    assert command.err.splitlines()[-1].endswith("Go on with: evomerge resume runs/toy")
+    assert "Traceback" not in command.err
+    status = call_json("status", "runs/toy")
+    assert (status["state"], status["reason"]) == ("stopped", "signal")
+    lines = [json.loads(line) for line in Path("runs/toy/log.txt").read_text().splitlines()]
+    assert {line["run"] for line in lines if line["event"] != "log"} == {status["run_id"]}
+    assert [line["event"] for line in lines if line["event"] != "log"][-2:] == [
+        "draining",
+        "stopped",
+    ]
+    done = [line["candidate"] for line in lines if line["event"] == "candidate_done"]
+    assert len(set(done)) == len(done) == status["progress"]["evaluated"]
+
+
+@pytest.mark.slow
+def test_a_signal_while_modules_load_ends_with_0_too(workspace: Path) -> None:
+    with started("run", "run.yaml", cwd=workspace) as command:
+        handled = Path(f"/proc/{command.process.pid}/status")
+        if not handled.exists():
+            pytest.skip("needs /proc to see when the handler is there")
+        until = time.monotonic() + 60
+        while not catches(handled.read_text(), signal.SIGTERM) and time.monotonic() < until:
+            time.sleep(0.001)
+        command.process.send_signal(signal.SIGTERM)
+        assert command.end() == 0
+    assert command.err == "SIGTERM: stopped before anything was evaluated.\n"
+    assert not Path("runs/toy/run.json").exists()
+
+
+def catches(status: str, number: signal.Signals) -> bool:
+    """Say if a process, by its /proc status, has a handler for ``number``."""
+    (mask,) = re.findall(r"^SigCgt:\s+([0-9a-f]+)$", status, re.MULTILINE)
+    return bool(int(mask, 16) >> (number - 1) & 1)

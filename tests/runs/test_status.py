@@ -10,7 +10,7 @@ import pytest
 
 from evomerge.execution.protocol import LOST, Failure, WorkerState
 from evomerge.runs.accounting import CUT_OFF, Spent
-from evomerge.runs.events import CandidateDone, Progress, Stopped
+from evomerge.runs.events import CandidateDone, Progress, Started, Stopped
 from evomerge.runs.folder import driver_lock
 from evomerge.runs.glance import glance
 from evomerge.runs.ledger.database import Ledger
@@ -175,3 +175,13 @@ def test_the_newest_pages_of_a_long_run_tell_its_best(
     found = status(fake)
     assert found.best == {"mean": 1.0}
     assert found.progress.evaluated == 20
+
+
+@pytest.mark.parametrize("reason", ["identical_failures", "no_scores", "executor"])
+def test_a_failed_run_says_why_until_it_is_taken_up_again(fake: FakeRun, reason: str) -> None:
+    body = {"reason": reason, "message": "no [luck]", "after_attempts": 0, "retry": []}
+    writer(fake).decide("stop", body)
+    found = status(fake)
+    assert (found.state, found.reason, found.message) == ("failed", reason, "no [luck]")
+    writer(fake).tell_of(Started(fake.run_id, "fake", True, Progress(0, 0, 20)))
+    assert status(fake).state == "interrupted"  # its driver is gone again
