@@ -1,14 +1,18 @@
-"""Time rebuilding a searcher: its asks and tells are replayed, as a resume does.
+"""Time rebuilding a searcher, as a resume does: by replaying all, and from its stored state.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/replay.py
+Run: OMP_NUM_THREADS=1 python benchmarks/replay.py [--candidates 10000 100000]
 
 Results go to the section "Search" of benchmarks/RESULTS.md. The target is 10,000 candidates in
-under 5 s. Times are CPU seconds, so that a busy machine disturbs little; Optuna's samplers, whose
-own cost this is, replay 300 candidates.
+under 5 s and 100,000 in under 30 s, of which reading the ledger takes about half. Times are CPU
+seconds, so that a busy machine disturbs little. "all" is what the search itself spends on asks and
+tells, and what a replay without stored state takes; "stored" reads the state, checks that it
+belongs to the ledger's asks and tells, and replays what came after it. Optuna's samplers, whose own
+cost this is, go through 300 candidates.
 """
 
 import argparse
 import re
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -16,50 +20,94 @@ from typing import Any
 import numpy as np
 
 from evomerge.recipes.space import Gene, SearchSpace
-from evomerge.search.protocol import Evaluation, Start, build_searcher
+from evomerge.runs.ledger.rows import DecisionRow
+from evomerge.runs.replay import evaluations_of
+from evomerge.runs.snapshots import RememberedSearcher
+from evomerge.search.protocol import Start, build_searcher
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-CASES: list[tuple[str, dict[str, Any], int]] = [
-    ("random", {}, 10_000),
-    ("sobol", {}, 10_000),
-    ("cma_es", {}, 10_000),
-    ("cma_es", {"population": 16}, 10_000),
-    ("optuna", {"sampler": "NSGAIISampler"}, 300),
-    ("optuna", {"sampler": "TPESampler"}, 300),
+OPTUNA = 300
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("random", {}),
+    ("sobol", {}),
+    ("cma_es", {}),
+    ("optuna", {"sampler": "NSGAIISampler"}),
+    ("optuna", {"sampler": "TPESampler"}),
 ]
 
 
-def replay_seconds(name: str, options: dict[str, Any], d: int, n: int) -> float:
-    """Return the CPU time of ``n`` candidates' asks and tells in ``d`` genes."""
+def fresh(name: str, options: dict[str, Any], d: int, folder: Path) -> RememberedSearcher:
+    """Return a new searcher of ``d`` genes with one start."""
     space = SearchSpace([Gene(f"g{i}", "float", -0.5, 1.5) for i in range(d)])
     start = Start("uniform", np.full(d, 0.4))
-    began = time.process_time()
     searcher = build_searcher(name, space, seed=0, starts=[start], options=options)
+    return RememberedSearcher(searcher, folder, run_id="benchmark", versions={})
+
+
+def search(searcher: RememberedSearcher, n: int, slots: int | None) -> list[DecisionRow]:
+    """Go through ``n`` candidates, by generations or with ``slots`` of them out at a time."""
+    decisions: list[DecisionRow] = []
+    out: list[tuple[str, float]] = []
     left = n
     while left > 0:
-        proposals = searcher.ask()
+        size = None if slots is None else slots - len(out)
+        proposals = searcher.ask(size)
         left -= len(proposals)
-        searcher.tell(Evaluation(p.id, (-float(((p.genome - 0.3) ** 2).sum()),)) for p in proposals)
-    return time.process_time() - began
+        out += [(p.id, -float(((p.genome - 0.3) ** 2).sum())) for p in proposals]
+        body = {"candidates": [p.id for p in proposals], "n": size}
+        decisions.append(DecisionRow(len(decisions), "ask", body, 0.0))
+        done, out = (out, []) if slots is None else (out[:1], out[1:])
+        results = [[name, [value], ""] for name, value in done]
+        searcher.tell(evaluations_of(results))
+        decisions.append(DecisionRow(len(decisions), "tell", {"results": results}, 0.0))
+    return decisions
+
+
+def measure(
+    name: str, options: dict[str, Any], d: int, n: int, slots: int | None
+) -> tuple[float, float]:
+    """Return the CPU seconds of a whole search's asks and tells, and of a resume."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.process_time()
+        decisions = search(fresh(name, options, d, Path(folder)), n, slots)
+        whole = time.process_time() - began
+        began = time.process_time()
+        again = fresh(name, options, d, Path(folder))
+        for decision in decisions[again.recall(decisions) :]:
+            if decision.kind == "ask":
+                again.ask(decision.body["n"])
+            else:
+                again.tell(evaluations_of(decision.body["results"]))
+        return whole, time.process_time() - began
 
 
 def main() -> None:
-    """Print one line a searcher and number of genes, and store them."""
+    """Print one line a searcher, number of genes and mode, and store them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--genes", nargs="+", type=int, default=[18, 100])
+    parser.add_argument("--candidates", nargs="+", type=int, default=[10_000, 100_000])
+    parser.add_argument("--slots", type=int, default=16, help="out at a time in async mode")
     options = parser.parse_args()
     lines = [
-        "Replay of a searcher's asks and tells (`python benchmarks/replay.py`), CPU seconds:",
+        "Rebuilding a searcher (`python benchmarks/replay.py`), CPU seconds. All: its asks and "
+        "tells, which are the controller's part of the search too; stored: from the state in the "
+        f"run's folder. Async: {options.slots} out at a time, asks of one:",
         "",
-        "| searcher | options | genes | candidates | seconds |",
-        "|---|---|---|---|---|",
+        "| searcher | options | genes | mode | candidates | all | all, ms a candidate | stored |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for name, settings, n in CASES:
+    for name, settings in CASES:
+        shown = ", ".join(f"{key} {value}" for key, value in settings.items()) or "-"
         for d in options.genes:
-            took = replay_seconds(name, settings, d, n)
-            shown = ", ".join(f"{key} {value}" for key, value in settings.items()) or "-"
-            lines.append(f"| {name} | {shown} | {d} | {n:,} | {took:.2f} |")
-            print(lines[-1], flush=True)
+            for n in [OPTUNA] if name == "optuna" else options.candidates:
+                for slots in (None, options.slots):
+                    whole, stored = measure(name, settings, d, n, slots)
+                    mode = "generation" if slots is None else "async"
+                    lines.append(
+                        f"| {name} | {shown} | {d} | {mode} | {n:,} | {whole:.2f} | "
+                        f"{1000 * whole / n:.2f} | {stored:.2f} |"
+                    )
+                    print(lines[-1], flush=True)
     write_section("Search", "\n".join(lines))
 
 
