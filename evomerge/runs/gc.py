@@ -93,10 +93,9 @@ def collect(places: Iterable[Path], *, older_than_days: float, dry_run: bool) ->
 def _folders(places: Iterable[Path]) -> Iterator[Path]:
     """Yield the folders to look into; nothing below a run's folder, and no hidden one."""
     for place in places:
-        top = place.absolute()
-        for root, names, _ in os.walk(top):
+        for root, names, _ in os.walk(place):
             folder = Path(root)
-            deep = len(folder.parts) - len(top.parts) >= _DEPTH
+            deep = len(folder.parts) - len(place.parts) >= _DEPTH
             if deep or (folder / "run.json").is_file():
                 names.clear()
             names[:] = [name for name in names if not name.startswith(".")]
