@@ -149,6 +149,8 @@ def main() -> None:
             memory = psutil.Process(process_id(executor, state.name)).memory_full_info()
             print(f"{state.name}: resident_mib={memory.rss >> 20} own_mib={memory.uss >> 20}")
         executor.close()
+        for pipe in pipes:
+            pipe.send(0.0)
     workers = statistics.median(gain for gain, _ in gains)
     bare = statistics.median(gain for _, gain in gains)
     ratio = statistics.median(gain / of_bare for gain, of_bare in gains)

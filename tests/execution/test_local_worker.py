@@ -97,7 +97,7 @@ def executor(spec: WorkerSpec, told: Path) -> Iterator[LocalExecutor]:
     executor.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def inprocess(spec: WorkerSpec, told: Path) -> InprocessExecutor:
     return InprocessExecutor(Crew(spec))
 
