@@ -1,7 +1,7 @@
 """Kills a run at seeded failpoints and resumes it; prints which points made a difference.
 
 A program of its own, so that the processes it forks and kills hold nothing but a run.
-Usage: python killed_run.py FOLDER N_POINTS SEED MODE
+Usage: python killed_run.py FOLDER N_POINTS SEED MODE [LEDGER]
 """
 
 import json
@@ -12,15 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import alembic.command  # noqa: F401  imported once here instead of in every forked process
-import prometheus_client  # noqa: F401  likewise
 import numpy as np
+import prometheus_client  # noqa: F401  likewise
 
 from evomerge.runs.failpoints import VARIABLE, passed
 from tests.runs.fakes import BINARY, FakeRun, picture
 
 
-def main(folder: Path, n_points: int, seed: int, mode: str) -> dict[str, object]:
-    whole = _fresh(folder / "whole", mode)
+def main(folder: Path, n_points: int, seed: int, mode: str, ledger: str = "") -> dict[str, object]:
+    whole = _fresh(folder / "whole", mode, ledger)
     passed_names = folder / "points.json"
     os.environ[VARIABLE] = "count"
 
@@ -35,7 +35,7 @@ def main(folder: Path, n_points: int, seed: int, mode: str) -> dict[str, object]
     points = sorted(rng.choice(len(names), size=min(n_points, len(names)), replace=False) + 1)
     different, survived, counted_twice = [], [], []
     for point in points:
-        run = _fresh(folder / f"point{point}", mode)
+        run = _fresh(folder / f"point{point}", mode, ledger)
         os.environ[VARIABLE] = str(point)
         if _in_child(lambda run=run: run.drive()) != -signal.SIGKILL:
             survived.append(int(point))
@@ -58,9 +58,19 @@ def main(folder: Path, n_points: int, seed: int, mode: str) -> dict[str, object]
     }
 
 
-def _fresh(folder: Path, mode: str) -> FakeRun:
+def _fresh(folder: Path, mode: str, ledger: str) -> FakeRun:
+    """Return a run that isn't stored yet, and takes no scores from others of its ledger."""
     folder.mkdir(parents=True)
-    return FakeRun(folder, budget=8, finalists=2, evaluators=BINARY, settings={"mode": mode})
+    return FakeRun(
+        folder,
+        budget=8,
+        finalists=2,
+        evaluators=BINARY,
+        settings={"mode": mode},
+        run_id=folder.name,
+        ledger=ledger,
+        reuse=False,
+    )
 
 
 def _in_child(work: Callable[[], None]) -> int:
@@ -78,4 +88,4 @@ def _in_child(work: Callable[[], None]) -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])))
+    print(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])))
