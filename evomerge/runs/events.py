@@ -5,7 +5,7 @@ Objectives in events are raw values in the declared direction.
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -35,7 +35,10 @@ class Event:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data."""
-        return asdict(self)
+        return {
+            key: dict(vars(value)) if isinstance(value, Progress) else value
+            for key, value in vars(self).items()
+        }
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,15 @@ along with the results that are about to be committed.
 """
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Protocol
 
 from evomerge.runs.dialogue import Dialogue, Tell
 from evomerge.runs.dispatch import Dispatcher
-from evomerge.runs.events import Advanced, Event, GenerationDone, Rescoring
+from evomerge.runs.events import Advanced, Event, GenerationDone
 from evomerge.runs.ledger.rows import CandidateRow
-from evomerge.runs.state import VALIDATION, SearchState
+from evomerge.runs.settling import Tally
+from evomerge.runs.state import SearchState
 from evomerge.search.protocol import Proposal
 
 QUICK_S = 0.005
@@ -39,14 +40,6 @@ class Pace(Protocol):
         """Wait for the searcher that is thinking."""
 
 
-class Best:
-    """The best value of each objective so far, and since when the driver runs."""
-
-    def __init__(self, values: Mapping[str, float], elapsed_s: Callable[[], float]) -> None:
-        self.values = values
-        self.elapsed_s = elapsed_s
-
-
 class GenerationPace:
     """A whole generation is asked for, scored and told in the order of asking.
 
@@ -57,18 +50,25 @@ class GenerationPace:
         dialogue: Asks and tells.
         dispatcher: Scores.
         state: Where the search stands.
-        best: For the event at a generation's end.
+        tally: For the event at a generation's end.
+        elapsed_s: Seconds that the driver has run.
     """
 
     thinking = False
 
     def __init__(
-        self, dialogue: Dialogue, dispatcher: Dispatcher, state: SearchState, best: Best
+        self,
+        dialogue: Dialogue,
+        dispatcher: Dispatcher,
+        state: SearchState,
+        tally: Tally,
+        elapsed_s: Callable[[], float],
     ) -> None:
         self._dialogue = dialogue
         self._dispatcher = dispatcher
         self._state = state
-        self._best = best
+        self._tally = tally
+        self._elapsed_s = elapsed_s
 
     def propose(self) -> Iterator[Event]:
         """Once a generation is settled, tell it and queue the next, within the budget."""
@@ -98,8 +98,8 @@ class GenerationPace:
         names = [row.candidate_id for row in self._state.generations[ask]]
         event = GenerationDone(
             ask=ask,
-            best=dict(self._best.values),
-            elapsed_s=self._best.elapsed_s(),
+            best=dict(self._tally.best),
+            elapsed_s=self._elapsed_s(),
             progress=self._state.progress,
         )
         return Tell({"ask": ask, "results": self._dialogue.results(names)}, event)
@@ -116,7 +116,8 @@ class SteadyPace:
         dialogue: Asks and tells.
         dispatcher: Scores.
         state: Where the search stands.
-        best: For the event that tells how far it is.
+        tally: For the event that tells how far it is.
+        elapsed_s: Seconds that the driver has run.
         in_line: Ask in this thread.
     """
 
@@ -125,14 +126,16 @@ class SteadyPace:
         dialogue: Dialogue,
         dispatcher: Dispatcher,
         state: SearchState,
-        best: Best,
+        tally: Tally,
+        elapsed_s: Callable[[], float],
         *,
         in_line: bool,
     ) -> None:
         self._dialogue = dialogue
         self._dispatcher = dispatcher
         self._state = state
-        self._best = best
+        self._tally = tally
+        self._elapsed_s = elapsed_s
         self._in_line = in_line
         self._thought: _Thought | None = None
         self._begun = False
@@ -171,7 +174,7 @@ class SteadyPace:
         if self._told >= max(self._dispatcher.target, LEAST_BETWEEN):
             self._told = 0
             progress = self._state.progress
-            event = Advanced(dict(self._best.values), self._best.elapsed_s(), progress)
+            event = Advanced(dict(self._tally.best), self._elapsed_s(), progress)
         return Tell({"ask": None, "results": self._dialogue.results(names)}, event)
 
     def wait(self, timeout_s: float) -> None:
@@ -192,48 +195,6 @@ class SteadyPace:
         rows = yield from self._dialogue.store(proposals, thought.n)
         self._thought = None
         _queue(rows, self._dialogue, self._dispatcher, self._state)
-
-
-class FinalistsPace:
-    """Finalists are scored on the validation split, as many at a time as there are workers.
-
-    Args:
-        names: The finalists, best first.
-        dialogue: Knows their recipes.
-        dispatcher: Scores.
-        state: Where the search stands.
-    """
-
-    thinking = False
-
-    def __init__(
-        self, names: Iterable[str], dialogue: Dialogue, dispatcher: Dispatcher, state: SearchState
-    ) -> None:
-        self._names = list(names)
-        self._dialogue = dialogue
-        self._dispatcher = dispatcher
-        self._state = state
-        self._next = 0
-
-    def propose(self) -> Iterator[Event]:
-        """Queue the next ones."""
-        while self._next < len(self._names):
-            if self._dispatcher.outstanding >= self._dispatcher.target:
-                return
-            name = self._names[self._next]
-            self._next += 1
-            if self._state.settled(name, VALIDATION):
-                continue
-            yield Rescoring(candidate=name, index=self._next, total=len(self._names))
-            row = self._state.candidates[name]
-            self._dispatcher.add([self._dialogue.pending(row, VALIDATION, keep_answers=True)])
-
-    def tell(self) -> Tell | None:
-        """Return nothing: a searcher learns from the search split alone."""
-        return None
-
-    def wait(self, timeout_s: float) -> None:
-        """Return at once."""
 
 
 class _Thought:

@@ -16,7 +16,7 @@ from evomerge.evaluation.protocol import Evaluator
 from evomerge.execution.protocol import LOST, BlockRef, Failure, Job, Outcome
 from evomerge.recipes.recipe import Recipe
 from evomerge.runs.ledger.blocks import BlockKey
-from evomerge.runs.ledger.cache import find_blocks
+from evomerge.runs.ledger.cache import CachedBlock, find_blocks
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import Estimates
 from evomerge.runs.ledger.rows import AttemptRecord, Block
@@ -55,24 +55,17 @@ class Flight:
 
     Args:
         pending: The candidate.
-        refs: All of its blocks, in order.
-        found: Those that the ledger holds.
+        keys: All of its blocks, in order, with the keys under which their scores are found again.
+        numeric_class: Of the keys.
+        found: The blocks that the ledger holds.
+        job: What an executor has to do; no blocks where the ledger holds everything.
     """
 
     pending: Pending
-    refs: tuple[BlockRef, ...]
+    keys: Mapping[BlockRef, str]
+    numeric_class: str
     found: Mapping[BlockRef, Block]
-
-    @property
-    def job(self) -> Job:
-        """What an executor has to do; no blocks where the ledger holds everything."""
-        return Job(
-            candidate_id=self.pending.candidate_id,
-            attempt=self.pending.number,
-            recipe=self.pending.recipe,
-            blocks=tuple(ref for ref in self.refs if ref not in self.found),
-            keep_answers=self.pending.keep_answers,
-        )
+    job: Job
 
 
 @dataclass(frozen=True)
@@ -145,21 +138,27 @@ class Scorer:
         """
         if not items:
             return []
-        keys = [
-            {ref: self._key(item, ref, self._class) for ref in self._blocks(item.split)}
-            for item in items
-        ]
+        keys = [self._keys(item, self._class) for item in items]
         every = [key for own in keys for key in own.values()]
         cached = find_blocks(self._ledger, every, run_id=self._run_id)
-        flights = []
-        for item, own in zip(items, keys, strict=True):
-            found = {
-                ref: Block(ref, key, cached[key].values, cached[key].answers, reused=True)
-                for ref, key in own.items()
-                if key in cached and self._complete(ref.task, cached[key].values)
-            }
-            flights.append(Flight(item, tuple(own), found))
-        return flights
+        return [self._flight(item, own, cached) for item, own in zip(items, keys, strict=True)]
+
+    def _flight(
+        self, pending: Pending, keys: Mapping[BlockRef, str], cached: Mapping[str, CachedBlock]
+    ) -> Flight:
+        found = {
+            ref: Block(ref, key, cached[key].values, cached[key].answers, reused=True)
+            for ref, key in keys.items()
+            if key in cached and self._complete(ref.task, cached[key].values)
+        }
+        job = Job(
+            candidate_id=pending.candidate_id,
+            attempt=pending.number,
+            recipe=pending.recipe,
+            blocks=tuple(ref for ref in keys if ref not in found),
+            keep_answers=pending.keep_answers,
+        )
+        return Flight(pending, keys, self._class, found, job)
 
     def scored(self, flight: Flight, outcome: Outcome) -> Scored:
         """Return what ``outcome`` is worth, together with what the ledger held already.
@@ -169,14 +168,17 @@ class Scorer:
         pending, failure = flight.pending, outcome.failure
         if outcome.scores:
             self._class = outcome.numeric_class or self._own_class
+        keys = flight.keys
+        if outcome.scores and flight.numeric_class != self._class:
+            keys = self._keys(pending, self._class)
         blocks = dict(flight.found)
-        for scores in outcome.scores:
-            key = self._key(pending, scores.ref, self._class)
-            blocks[scores.ref] = Block(scores.ref, key, scores.values, scores.answers)
+        for item in outcome.scores:
+            if item.ref in keys:
+                blocks[item.ref] = Block(item.ref, keys[item.ref], item.values, item.answers)
         failure = failure or self._unsound(flight, blocks)
         estimates: Estimates = {}
         if failure is None:
-            estimates, failure = self._estimates([blocks[ref] for ref in flight.refs])
+            estimates, failure = self._estimates([blocks[ref] for ref in keys])
         lost = failure is not None and failure.kind == LOST
         record = AttemptRecord(
             candidate_id=pending.candidate_id,
@@ -191,13 +193,13 @@ class Scorer:
             devices=outcome.devices,
             worker=outcome.worker,
             numeric_class=outcome.numeric_class or self._own_class,
-            reused=len(flight.found) == len(flight.refs),
+            reused=not flight.job.blocks,
             notes=outcome.notes,
             lost=lost and pending.lost + 1 < self._attempts,
         )
         if failure is not None:
             return Scored(pending, outcome, record)
-        ordered = [blocks[ref] for ref in flight.refs]
+        ordered = [blocks[ref] for ref in keys]
         return Scored(pending, outcome, record, ordered, estimates)
 
     def _blocks(self, split: str) -> tuple[BlockRef, ...]:
@@ -214,22 +216,27 @@ class Scorer:
             )
         return self._refs[split]
 
-    def _key(self, pending: Pending, ref: BlockRef, numeric_class: str) -> str:
-        return BlockKey(
-            recipe_hash=pending.recipe.hash(),
-            fingerprint=self._fingerprints[ref.task],
-            dtype=self._dtype,
-            numeric_class=numeric_class,
-            split=ref.split,
-            block=ref.block,
-        ).digest()
+    def _keys(self, pending: Pending, numeric_class: str) -> dict[BlockRef, str]:
+        """Return the candidate's blocks, in order, each with its key."""
+        recipe_hash = pending.recipe.hash()
+        return {
+            ref: BlockKey(
+                recipe_hash=recipe_hash,
+                fingerprint=self._fingerprints[ref.task],
+                dtype=self._dtype,
+                numeric_class=numeric_class,
+                split=ref.split,
+                block=ref.block,
+            ).digest()
+            for ref in self._blocks(pending.split)
+        }
 
     def _complete(self, task: str, values: Mapping[str, NDArray[np.float64]]) -> bool:
         return {metric.name for metric in self._evaluators[task].metrics} <= set(values)
 
     def _unsound(self, flight: Flight, blocks: Mapping[BlockRef, Block]) -> Failure | None:
         """Return why the blocks can't be used: some are absent or of another shape."""
-        for ref in flight.refs:
+        for ref in flight.keys:
             if ref not in blocks:
                 message = f"task {ref.task!r} gave no scores for block {ref.block}"
                 return Failure("exception", message)

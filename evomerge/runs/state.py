@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evomerge.execution.protocol import Failure
+from evomerge.runs.accounting import Spent
 from evomerge.runs.events import Progress
 from evomerge.runs.ledger.records import Estimates, RunRecords
 from evomerge.runs.ledger.rows import CandidateRow
@@ -37,6 +38,7 @@ class SearchState:
         lost: (candidate, split) → attempts lost with their worker since it was last settled.
         orphans: Attempts that were in flight when an earlier driver died.
         n_attempts: Attempts in the ledger, lost ones among them.
+        spent: What those that were loaded took.
         streak: (candidate, split) of the latest settled attempts, as long as all failed alike.
         final: Body of the last ``final`` decision that nothing came after; None otherwise.
     """
@@ -53,6 +55,7 @@ class SearchState:
     lost: Counter[tuple[str, str]] = field(default_factory=Counter)
     orphans: list[Lease] = field(default_factory=list)
     n_attempts: int = 0
+    spent: Spent = field(default_factory=Spent)
     streak: list[tuple[str, str]] = field(default_factory=list)
     final: Mapping[str, Any] | None = None
 
@@ -200,7 +203,9 @@ class SearchState:
         """
         waiting = deque(stop for stop in stops if "after_attempts" in stop)
         attempted: dict[Lease, bool] = {}
-        for count, row in enumerate(records.attempts()):
+        rows = records.attempts()
+        self.spent = Spent.of(rows)
+        for count, row in enumerate(rows):
             while waiting and count >= waiting[0]["after_attempts"]:
                 self.forgive([(name, split) for name, split in waiting.popleft()["retry"]])
             self._count(row.candidate_id, row.split, row.number, row.failure, lost=row.lost)

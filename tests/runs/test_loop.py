@@ -184,13 +184,6 @@ def test_nothing_is_scored_twice_within_a_run(tmp_path: Path) -> None:
     assert all(len(values) == 1 for values in by_recipe.values())
 
 
-def test_equal_recipes_in_flight_wait_for_each_other(tmp_path: Path) -> None:
-    fake = FakeRun(tmp_path, budget=30, step=1.0, workers=4)
-    list(fake.start().drive())
-    recipes = [job.recipe.hash() for job in fake.worker.jobs if job.blocks[0].split == "search"]
-    assert len(recipes) == len(set(recipes))
-
-
 def test_other_runs_scores_are_reused_unless_told_not_to(tmp_path: Path) -> None:
     first = FakeRun(tmp_path, budget=8, finalists=2)
     finished = list(first.start().drive())[-1]
