@@ -212,6 +212,9 @@ class CmaEsSearcher:
         # Pycma's functions aren't stored, so another strategy lends its own.
         self._es = self._strategy(self._x0, 4, self._sigma, whole=False)
         put_back(self, snapshot)
+        if self._es is not None:
+            _hash_anew(self._es.sent_solutions)
+            _hash_anew(self._es.archive)
 
     def _unscored_starts(self) -> bool:
         """Say if there were starts and nothing has been scored yet."""
@@ -336,6 +339,15 @@ class CmaEsSearcher:
         self._epoch += 1
         self._ready = []
         self._begin(mean, population, sigma, whole=n is None)
+
+
+def _hash_anew(solutions: Any) -> None:
+    """Let pycma find its solutions again: it files them by a hash that each process salts anew."""
+    keys = {old: solutions.key(x) for old, x in solutions._unhashed_keys.items()}
+    for table in (solutions.data, solutions.data_with_same_key, solutions._unhashed_keys):
+        items = [(keys.get(key, key), value) for key, value in table.items()]
+        table.clear()
+        table.update(items)
 
 
 def _first_mean(x0: Sequence[float] | None, d: int) -> Array:

@@ -1,8 +1,12 @@
 """Replay, snapshots and late results: any order of asks and tells repeats, from any point on."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -112,6 +116,54 @@ def check_snapshot(variant: tuple[str, dict[str, Any]], space: str, script: Sequ
     again = Talk(fresh, list(talk.out))
     more: list[Step] = [(2, [0, 1, 5]), (1, [2]), (None, [0, 0, 0])]
     assert talk.go(more) == again.go(more)
+
+
+PROCESS = """
+import json, math, sys
+import numpy as np
+from evomerge.recipes.space import Gene, SearchSpace
+from evomerge.search.protocol import Evaluation, build_searcher
+from evomerge.search.snapshots import Snapshot
+
+def tell(name):
+    ask, index = map(int, name.split("-"))
+    searcher.tell([Evaluation(name, (math.sin(17.0 * ask + index),))])
+
+space = SearchSpace([Gene(f"g{i}", "float", -1.0, 1.0) for i in range(3)])
+corner = {"population": 4, "sigma": 0.5, "x0": [0.02, 0.5, 0.98]}
+searcher = build_searcher("cma_es", space, seed=0, options=corner)
+file, what = sys.argv[1:]
+if what == "take":
+    for _ in range(3):
+        for proposal in searcher.ask(6)[:3]:
+            tell(proposal.id)
+    snapshot = searcher.snapshot()
+    np.savez(file, plain=json.dumps(snapshot.plain), **snapshot.arrays)
+else:
+    stored = dict(np.load(file, allow_pickle=False))
+    searcher.restore(Snapshot(json.loads(str(stored.pop("plain"))), stored))
+for late in [f"{ask}-{index}" for ask in range(3) for index in range(3, 6)]:
+    tell(late)
+    print([p.genome.tolist() for p in searcher.ask(2)])
+"""
+
+
+def test_a_snapshot_goes_on_in_another_process(tmp_path: Path) -> None:
+    """Each process salts the hash of bytes anew, and pycma files its solutions by that."""
+
+    def said(what: str, salt: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", PROCESS, str(tmp_path / "state.npz"), what],
+            env=os.environ | {"PYTHONHASHSEED": salt},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    first = said("take", "1")
+    assert first.count("\n") == 9
+    assert said("put back", "2") == first
 
 
 def test_a_snapshot_isnt_changed_by_what_comes_later() -> None:
