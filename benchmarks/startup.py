@@ -1,12 +1,15 @@
 """How long ``evomerge --help`` and ``status`` take, beside a bare Python with typer and rich.
 
-The run has 1,000 candidates on formulas instead of models. Every command runs in a process of its
-own, in turns; medians count.
+The run has 1,000 candidates on formulas instead of models, and a second one 100 times as many
+attempts and events. Every command runs in a process of its own, in turns; medians count.
 
     python benchmarks/startup.py [--rounds 11]
 """
 
 import argparse
+import json
+import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -31,6 +34,30 @@ folder.mkdir(parents=True)
 write_run(folder, run_id=fake.run_id, name="toy", ledger=fake.url, config="")
 """
 
+TIMES = "WITH RECURSIVE times(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM times WHERE n < 99) "
+
+
+def make_long(workspace: Path) -> None:
+    """Copy the run, with 99 older copies of each attempt and event."""
+    shutil.copytree(workspace / "runs" / "toy", workspace / "runs" / "long")
+    shutil.copy(workspace / "ledger.db", workspace / "long.db")
+    file = workspace / "runs" / "long" / "run.json"
+    body = json.loads(file.read_text())
+    file.write_text(json.dumps(body | {"ledger": f"sqlite:///{workspace}/long.db"}))
+    connection = sqlite3.connect(workspace / "long.db")
+    for table, changed in (
+        ("attempt", {"attempt_id": "NULL", "number": "number + 10 * n"}),
+        ("event", {"sequence": "sequence - 10000 * n"}),
+    ):
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        values = ", ".join(changed.get(name, name) for name in columns)
+        names = ", ".join(columns)
+        connection.execute(
+            f"{TIMES} INSERT INTO {table} ({names}) SELECT {values} FROM {table}, times"
+        )
+    connection.commit()
+    connection.close()
+
 
 def seconds(command: list[str]) -> float:
     """Return the wall time of one process."""
@@ -47,11 +74,13 @@ def main() -> None:
     python = sys.executable
     with tempfile.TemporaryDirectory() as workspace:
         subprocess.run([python, "-c", MAKE_RUN, workspace], check=True, cwd=ROOT)
+        make_long(Path(workspace))
         evomerge = [python, "-m", "evomerge.cli.main"]
         commands = {
             "python, typer, rich": [python, "-c", "import typer, rich"],
             "evomerge --help": [*evomerge, "--help"],
             "evomerge status RUN": [*evomerge, "status", f"{workspace}/runs/toy"],
+            "status of 100,000": [*evomerge, "status", f"{workspace}/runs/long"],
         }
         taken: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(rounds):

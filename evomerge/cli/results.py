@@ -126,7 +126,7 @@ def _print_candidate(found: "CandidateDetails", *, detail: bool) -> None:
         rows.append((f"failure ({split})", f"{failure.kind}: {failure.message}"))
     print_pairs(f"Candidate {found.candidate}", rows)
     print()
-    if found.attempts > 1 or found.failures:
+    if any(item.failure for item in found.tries):
         _print_attempts(found.tries, detail=detail)
     scores = list(_score_rows(found.objectives, found.tasks))
     if scores:
