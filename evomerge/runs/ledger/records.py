@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from evomerge.runs.ledger.rows import (
     RequestRow,
     RunRow,
 )
+
+T = TypeVar("T")
 
 Estimates = Mapping[tuple[str, str], Estimate]
 """(task, metric) → estimate of one candidate on one split."""
@@ -64,9 +67,9 @@ class RunRecords:
                 cast(c.parents, Text), cast(c.genome, Text),
             )
             .where(c.run_id == self.run_id)
-            .order_by(c.ask, c.place)
         )  # fmt: skip
-        rows = self._all(query)
+        # Sorted here: the database would move every genome about.
+        rows = sorted(self._all(query), key=itemgetter(1, 2))
         parents = _decoded([row[6] for row in rows])
         genomes = _decoded([row[7] for row in rows])
         return [
@@ -110,7 +113,8 @@ class RunRecords:
         keys: dict[tuple[str, str], tuple[str, str]] = {}
         for candidate, task, metric, value, low, high, n in self._all(query):
             key = keys.setdefault((task, metric), (task, metric))
-            found.setdefault(candidate, {})[key] = Estimate(value, low, high, n)
+            values = {"value": value, "low": low, "high": high, "n": n}
+            found.setdefault(candidate, {})[key] = _filled(Estimate, values)
         return dict(found)
 
     def decisions(self, *kinds: str) -> list[DecisionRow]:
@@ -203,37 +207,37 @@ class RunRecords:
             rows = connection.scalars(query).all()
         return [answer for data in rows for answer in unpack_answers(data)]
 
-    def _all(self, query: Select[Any]) -> list[Any]:
-        """Return all rows of ``query`` as tuples."""
+    def _all(self, query: Select[Any]) -> list[tuple[Any, ...]]:
+        """Return all rows of ``query`` as the driver's own tuples: numbers and texts only."""
         with self.ledger.read() as connection:
-            return list(connection.execute(query).all())
+            cursor = connection.execute(query).cursor
+            assert cursor is not None
+            return list(cursor.fetchall())
+
+
+_ATTEMPT = (
+    "attempt_id", "candidate_id", "split", "number", "merge_s", "score_s", "worker",
+    "numeric_class", "reused", "finished_s", "tokenise_s", "wait_s", "busy_s", "devices",
+)  # fmt: skip
 
 
 def _attempt(row: Sequence[Any]) -> AttemptRow:
-    *facts, status, kind, message, detail = row
-    name, candidate, split, number, merge_s, score_s, worker, numeric, reused, finished_s = facts[
-        :10
-    ]
-    tokenise_s, wait_s, busy_s, devices = facts[10:]
-    failure = None if status == "done" else Failure(kind, message, detail or "")
-    return AttemptRow(
-        attempt_id=name,
-        candidate_id=candidate,
-        split=split,
-        number=number,
-        failure=failure,
-        merge_s=merge_s,
-        score_s=score_s,
-        worker=worker,
-        numeric_class=numeric,
-        reused=bool(reused),
-        finished_s=finished_s,
-        tokenise_s=tokenise_s,
-        wait_s=wait_s,
-        busy_s=busy_s,
-        devices=devices,
-        lost=status == "lost",
-    )
+    values = dict(zip(_ATTEMPT, row, strict=False))
+    status, kind, message, detail = row[len(_ATTEMPT) :]
+    values["failure"] = None if status == "done" else Failure(kind, message, detail or "")
+    values["reused"] = bool(values["reused"])
+    values["lost"] = status == "lost"
+    return _filled(AttemptRow, values)
+
+
+def _filled(kind: type[T], values: dict[str, Any]) -> T:
+    """Return a frozen dataclass with ``values``, all its fields, in half of its own time.
+
+    A resume makes hundreds of thousands of them.
+    """
+    made = object.__new__(kind)
+    made.__dict__.update(values)
+    return made
 
 
 def _decoded(texts: Sequence[str | None]) -> list[Any]:
