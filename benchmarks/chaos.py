@@ -33,6 +33,7 @@ from chaos_ledger import faults, lost_attempts, picture
 
 from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.registry import Crew
+from evomerge.runs.snapshots import FILE as SNAPSHOT
 
 HERE = Path(__file__).parent
 PATIENCE_S = 900.0
@@ -282,7 +283,10 @@ def sleeping(
         chaos, seconds = supervise("chaos", plan_of(kinds, kills, candidates, seed))
     if mode == "async":
         study = study_of(folder / "chaos", settings)
-        study.open(InprocessExecutor(Crew(study.spec)))  # replays, and refuses a difference
+        # Replays, and refuses a difference: with the searcher's stored state, and all of it.
+        study.open(InprocessExecutor(Crew(study.spec)))
+        (study.folder / SNAPSHOT).unlink(missing_ok=True)
+        study.open(InprocessExecutor(Crew(study.spec)))
     return _result(chaos, seconds, folder, candidates, compare=mode == "generation")
 
 

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from filled_ledger import fill
-from synthetic_run import Durations, Formula, Study, scores_of
+from synthetic_run import Study
+from synthetic_worker import Durations, Formula, scores_of
 
 from evomerge.execution.protocol import Job, Outcome, WorkerState
 

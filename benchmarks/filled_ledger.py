@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, insert
-from synthetic_run import RUN_ID, Formula, Study, make_space
+from synthetic_run import RUN_ID, Study, make_space
+from synthetic_worker import Formula
 
 from evomerge.recipes.recipe import Recipe
 from evomerge.recipes.space import SearchSpace

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import select
-from synthetic_run import Durations, Formula, Study, make_space, scores_of
+from synthetic_run import Study, make_space
+from synthetic_worker import Durations, Formula, scores_of
 
 from evomerge.execution.protocol import Executor, Job, Outcome, WorkerState
 from evomerge.execution.registry import EXECUTORS, Crew
