@@ -64,8 +64,8 @@ def check_memory(
         notes.append("workers may be on other machines: compare with what those have.")
     if not gpus and demand.model.item < 4:
         notes.append(
-            "half precision on a CPU: its products take scratch memory that isn't counted; a third "
-            "more was measured."
+            "half precision on a CPU: its products take scratch memory that isn't counted; up "
+            "to two thirds more was measured."
         )
     several = float(execution.options.get("gpus_per_worker") or 1) > 1
     if gpus and several:
