@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from evomerge.execution.protocol import LOST, Failure, WorkerState
 from evomerge.runs.accounting import CUT_OFF, Spent
 from evomerge.runs.events import CandidateDone, Progress, Started, Stopped
-from evomerge.runs.folder import driver_lock
+from evomerge.runs.folder import driver_lock, write_run
 from evomerge.runs.glance import glance
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.rows import AttemptRecord
 from evomerge.runs.ledger.writer import RunWriter
-from evomerge.runs.results import RunResults
+from evomerge.runs.results import RunResults, status_of
 from evomerge.runs.status import Status
 from tests.cli.conftest import make_run_folder
 from tests.runs.fakes import FakeRun
@@ -185,3 +186,60 @@ def test_a_failed_run_says_why_until_it_is_taken_up_again(fake: FakeRun, reason:
     assert (found.state, found.reason, found.message) == ("failed", reason, "no [luck]")
     writer(fake).tell_of(Started(fake.run_id, "fake", True, Progress(0, 0, 20)))
     assert status(fake).state == "interrupted"  # its driver is gone again
+
+
+@pytest.mark.postgres
+def test_a_server_tells_what_a_file_tells(tmp_path: Path, postgres_url: str) -> None:
+    """One run in either database, with a lost attempt: the same counts, best and front."""
+    states = []
+    for name, url in (("file", ""), ("server", postgres_url)):
+        fake = FakeRun(tmp_path / name, budget=8, ledger=url)
+        fake.folder.mkdir()
+        run = fake.start()
+        died = Failure(LOST, "worker ended", "exit SIGKILL")
+        assert writer(fake).add_attempt(attempt(9, died, busy_s=3.0), (), {}, None)
+        folder = fake.folder / "runs" / "toy"
+        folder.mkdir(parents=True)
+        write_run(folder, run_id=fake.run_id, name="toy", ledger=fake.url, config="{}\n")
+        for event in run.drive():
+            if event.kind == "generation_done":
+                states.append((name, status_of(folder)))
+        states.append((name, status_of(folder)))
+        with driver_lock(folder):
+            assert status_of(folder).state == "running"
+        assert glance(folder) == (None if url else status_of(folder))
+    halves = [
+        [
+            (s.state, s.progress, s.generations, s.best, s.accounting.lost, s.accounting.attempts)
+            for name, s in states
+            if name == which
+        ]
+        for which in ("file", "server")
+    ]
+    assert halves[0] == halves[1]
+    assert halves[0][-1][0] == "finished"
+    assert halves[0][-1][-2] == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(("age_s", "state"), [(5.0, "running"), (65.0, "interrupted")])
+def test_a_driver_on_another_machine_lives_by_the_clock_of_the_server(
+    tmp_path: Path, postgres_url: str, age_s: float, state: str
+) -> None:
+    fake = FakeRun(tmp_path, ledger=postgres_url)
+    fake.start()
+    folder = tmp_path / "runs" / "toy"
+    folder.mkdir(parents=True)
+    write_run(folder, run_id=fake.run_id, name="toy", ledger=fake.url, config="{}\n")
+    ledger = Ledger.open(fake.url)
+    with ledger.write("test") as connection:
+        connection.execute(text("DELETE FROM driver"))
+        connection.execute(
+            text(
+                "INSERT INTO driver (run_id, epoch, holder, beat_s, lease_s) VALUES "
+                "(:run, 1, 'elsewhere:7', extract(epoch FROM clock_timestamp()) - :age, 60)"
+            ),
+            {"run": fake.run_id, "age": age_s},
+        )
+    ledger.close()
+    assert status_of(folder).state == state
