@@ -12,6 +12,9 @@ HAS_GPU := $(shell command -v nvidia-smi)
 DEMO ?= demo
 RUN ?= runs/quickstart
 BEST ?= merged/quickstart
+# Files of tests that run side by side.
+TEST_PROCESSES ?= 2
+PYTEST = $(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile
 SYSTEM_PACKAGES := gcc libc6-dev git make postgresql python3-venv
 
 export OMP_NUM_THREADS ?= 1
@@ -41,10 +44,10 @@ quickstart: $(INSTALLED) ## Make small models, search for the best merge of them
 	@$(BIN)/python docs/examples/ask.py $(BEST) "reverse: glad=" "sort: glad=" "successor: glad="
 
 test: $(INSTALLED) ## Run every test that this machine can serve
-	@$(BIN)/python -m pytest -q --durations=15
+	@$(PYTEST) --durations=15
 
 test-fast: $(INSTALLED) ## Run the unmarked tests, under a minute
-	@$(BIN)/python -m pytest -q -m "not slow and not ray and not postgres and not browser and not gpu"
+	@$(PYTEST) -m "not slow and not ray and not postgres and not browser and not gpu"
 
 lint: $(INSTALLED) ## Check style, types and the direction of imports
 	@$(BIN)/ruff check .
