@@ -376,6 +376,7 @@ def main() -> None:
     for label, case in cases:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name) if arguments.folder is None else arguments.folder / label
+            folder.mkdir(parents=True, exist_ok=True)
             result = case(folder)
         bad |= bool(result.faults) or result.identical is False
         print(

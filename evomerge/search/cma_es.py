@@ -222,6 +222,9 @@ class CmaEsSearcher:
 
     def _ask_around_start(self, n: int | None) -> list[Proposal]:
         """Return starts and samples around the first mean; pycma doesn't know of either."""
+        # It takes a second, which costs nothing now, while workers are still being started.
+        import cma  # noqa: F401  used once results are there
+
         size = self._book.size(n, self._population(n))
         starts = self._book.take_starts(size)
         rng = self._book.generator()
