@@ -201,12 +201,15 @@ class RayExecutor:
         if self._cluster is None:
             return
         cluster, self._cluster = self._cluster, None
-        if cluster.answers():
+        answers = cluster.answers()
+        if answers:
             self._let_end()
-            for worker in self._workers:
-                worker.seat.release()
-            for seat in self._spare:
+        for seat in [*(worker.seat for worker in self._workers), *self._spare]:
+            if answers:
                 seat.release()
+            seat.forget()
+        for worker in self._workers:
+            worker.call = None
         self._gone += [worker.picture("closed") for worker in self._workers]
         self._workers.clear()
         self._spare.clear()
@@ -233,19 +236,10 @@ class RayExecutor:
 
     def _look(self, timeout_s: float) -> None:
         """Wait for answers for at most ``timeout_s``, act on them, and hand out jobs."""
-        import ray
-
         self._hand_out()
-        calls = {worker.call: worker for worker in self._workers if worker.call is not None}
-        if calls:
-            done, left = ray.wait(list(calls), timeout=timeout_s)
-            if done and left:
-                done += ray.wait(left, num_returns=len(left), timeout=0)[0]
-            for call in done:
-                if calls[call] in self._workers:
-                    self._attend(calls[call])
-        else:
-            time.sleep(timeout_s)
+        for worker in self._that_answered(timeout_s):
+            if worker in self._workers:
+                self._attend(worker)
         if time.monotonic() - self._looked_at >= TICK_S:
             self._looked_at = time.monotonic()
             self._check_head()
@@ -253,6 +247,19 @@ class RayExecutor:
                 self._check_silence(worker)
         self._fill()
         self._hand_out()
+
+    def _that_answered(self, timeout_s: float) -> list[RayWorker]:
+        """Wait for answers for at most ``timeout_s`` and return whose have come."""
+        import ray
+
+        calls = {worker.call: worker for worker in self._workers if worker.call is not None}
+        if not calls:
+            time.sleep(timeout_s)
+            return []
+        done, left = ray.wait(list(calls), timeout=timeout_s)
+        if done and left:
+            done += ray.wait(left, num_returns=len(left), timeout=0)[0]
+        return [calls[call] for call in done]
 
     def _attend(self, worker: RayWorker) -> None:
         """Take in an answer of ``worker`` and ask it the next thing."""
@@ -315,7 +322,7 @@ class RayExecutor:
         assert self._cluster is not None
         text = str(error).strip() or type(error).__name__
         if worker.state == "waiting":
-            self._not_built(worker, text.splitlines()[-1])
+            self._not_built(worker, " ".join(text.split()))
         elif self._cluster.has_lost(worker.node_id):
             self._give_up(worker, "the worker's node was lost", text)
         else:

@@ -6,6 +6,7 @@ is put off, and the head is watched by plain TCP connections instead.
 """
 
 import contextlib
+import gc
 import logging
 import math
 import os
@@ -15,12 +16,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from evomerge.errors import ExecutionError
 
 CALL_S = 15.0
 """Limit of a call that needs the cluster's head."""
+
+ENDING_S = 60.0
+"""Time that a connection before this one gets to end."""
 
 PROBE_S = 2.0
 """Limit of a TCP connection to the head."""
@@ -41,6 +46,8 @@ class _Session:
 
     users: int = 0
     is_ours: bool = False
+    ending: threading.Thread | None = None
+    had_own: bool = False
 
 
 _session = _Session()
@@ -82,6 +89,9 @@ class Cluster:
         """
         import ray
 
+        # Without its head a cluster is slow to leave, and would take the next connection along.
+        if _session.ending is not None:
+            _session.ending.join(ENDING_S)
         if not ray.is_initialized():
             self._init()
             _session.users, _session.is_ours = 0, True
@@ -107,8 +117,10 @@ class Cluster:
         self._is_connected = False
         _session.users -= 1
         if _session.users == 0 and _session.is_ours:
-            with contextlib.suppress(TimeoutError):
-                _bounded(ray.shutdown, CALL_S)
+            gc.collect()  # handles that are left would harm the next connection: Seat.forget
+            _session.ending = threading.Thread(target=ray.shutdown, daemon=True)
+            _session.ending.start()
+            _session.ending.join(CALL_S)
 
     def answers(self) -> bool:
         """Whether the head takes connections; ``silent_since`` is kept up to date."""
@@ -154,7 +166,14 @@ class Cluster:
         import ray
 
         options: dict[str, Any] = {"address": self._address, "log_to_driver": False}
+        if self._address is not None and _session.had_own:
+            # Ray 2.60 then cancels every actor: "all references to the actor were removed".
+            raise ExecutionError(
+                f"this process had a Ray cluster of its own before, so it can't use {self.name}. "
+                "Start a process of its own for that."
+            )
         if self._address is None:
+            _session.had_own = True
             cpus = max(_processors(), math.ceil(self._slots * self._demand.get("CPU", 0.0)))
             options |= {
                 "address": "local",
@@ -162,6 +181,11 @@ class Cluster:
                 "include_dashboard": False,
                 "object_store_memory": STORE_BYTES,
             }
+        elif self._address.startswith("ray://") and find_spec("grpc") is None:
+            raise ExecutionError(
+                f"got the Ray address {self._address}, which needs Ray's client. Install it with: "
+                "pip install 'ray[client]'"
+            )
         elif self._address != "auto" and not _takes_connections(_host_port(self._address)):
             raise self._absent("nothing answers there")
         # A cluster of our own inherits it, and its processes must not outlive us for a day.

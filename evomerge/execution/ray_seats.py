@@ -34,6 +34,14 @@ class Seat:
             if self.reservation is not None:
                 ray.util.remove_placement_group(self.reservation)
 
+    def forget(self) -> None:
+        """Drop Ray's handles, which must not outlive the connection.
+
+        Ray counts actors anew in each connection, and a late handle's end would be taken for that
+        of the new actor of the same number.
+        """
+        self.actor = self.reservation = None
+
 
 @dataclass(frozen=True)
 class Seats:

@@ -1,11 +1,10 @@
 """A driver of its own process, to be killed: ``python -m tests.execution.ray_driver ADDRESS``.
 
-It has a cluster of its own first and loses its head under a job; then it goes on with the cluster
-at ADDRESS and works until it is killed. Each line that it writes is one JSON object.
+It starts a cluster first and loses its head under a job; then it goes on with the cluster at
+ADDRESS and works until it is killed. Each line that it writes is one JSON object.
 """
 
 import json
-import os
 import sys
 import time
 from typing import Any
@@ -16,6 +15,7 @@ from evomerge.errors import ExecutionError
 from evomerge.execution.ray import RayExecutor
 from evomerge.execution.registry import Crew
 from tests.execution.executor_contract import run_all
+from tests.execution.ray_clusters import ray_cluster
 from tests.execution.specs import ActingSpec, job
 
 
@@ -26,21 +26,21 @@ def say(**what: Any) -> None:
 
 def lose() -> None:
     """Lose the head while a worker is busy."""
-    executor = RayExecutor(Crew(ActingSpec()), silent_s=3)
-    run_all(executor, [job("0-0")])
-    executor.submit(job("0-1", "sleep 600"))
-    executor.wait(timeout_s=1)
-    for process in psutil.Process(os.getpid()).children(recursive=True):
-        if process.name() in ("raylet", "gcs_server"):
-            process.kill()
-    began = time.monotonic()
-    try:
-        while True:
-            executor.wait(timeout_s=1)
-    except ExecutionError as error:
-        say(message=str(error), after_s=time.monotonic() - began)
-    executor.close()
-    say(closed_after_s=time.monotonic() - began)
+    with ray_cluster(num_cpus=1) as cluster:
+        executor = RayExecutor(Crew(ActingSpec()), address=cluster.address, silent_s=3)
+        run_all(executor, [job("0-0")])
+        executor.submit(job("0-1", "sleep 600"))
+        executor.wait(timeout_s=1)
+        cluster.head_node.kill_gcs_server()
+        cluster.head_node.kill_raylet()
+        began = time.monotonic()
+        try:
+            while True:
+                executor.wait(timeout_s=1)
+        except ExecutionError as error:
+            say(message=str(error), after_s=time.monotonic() - began)
+        executor.close()
+        say(closed_after_s=time.monotonic() - began)
 
 
 def work(address: str) -> None:
