@@ -165,8 +165,13 @@ class SteadyPace:
                 yield from self._store(self._thought)
 
     def tell(self) -> Tell | None:
-        """Return what the searcher wasn't told of, in commit order, unless it is thinking."""
-        names = list(self._state.untold)
+        """Return what the searcher wasn't told of, in commit order, unless it is thinking.
+
+        Equal failures in a row wait for another result: if there is none, a broken evaluator is to
+        blame, and a resume tries them again.
+        """
+        streak = {name for name, _ in self._state.streak}
+        names = [name for name in self._state.untold if name not in streak]
         if self.thinking or not names:
             return None
         self._told += len(names)

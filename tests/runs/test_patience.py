@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, update
+from sqlalchemy import event as hooks
 
 from evomerge.errors import FencedError, LedgerAwayError, LedgerError, RunFailedError
 from evomerge.execution.protocol import Outcome
@@ -18,6 +19,7 @@ from evomerge.runs.heart import held_run
 from evomerge.runs.ledger import sqlite, tables
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.spool import Spool
+from tests.fixtures_postgres import PostgresServer
 from tests.runs.fakes import FakeRun, ScriptedExecutor
 from tests.runs.test_workers import BUDGET, make, scripted, search_of, undisturbed
 
@@ -218,3 +220,82 @@ def test_a_stop_ends_the_waiting_for_a_ledger(
         drive()
     assert isinstance(events[-1], Stopped)
     assert events[-1].reason == "ledger"
+
+
+def test_a_disk_that_is_really_full_ends_the_run_and_keeps_what_was_finished(
+    tmp_path: Path, undisturbed: Any
+) -> None:
+    run = make(tmp_path, make_executor=scripted(slots=3))
+    run.store()
+    started = run.resume()
+
+    @hooks.listens_for(started.records.ledger._writer, "begin")
+    def limit(connection: Connection) -> None:
+        used = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        pages = used if pages_left[0] <= 0 else 10**6
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        pages_left[0] -= 1
+
+    pages_left = [12]
+    with pytest.raises(LedgerError, match="the disk is full"):
+        list(started.drive())
+    before = len(run.worker.jobs)
+    assert isinstance(list(run.resume().drive())[-1], Finished)
+    assert search_of(run.records()) == undisturbed
+    assert len(run.worker.jobs) - before < BUDGET + 3 - 4
+
+
+@pytest.mark.postgres
+def test_a_server_that_is_away_for_a_while_is_waited_for(
+    tmp_path: Path, postgres_server: PostgresServer, postgres_url: str, undisturbed: Any
+) -> None:
+    class Watching(ScriptedExecutor):
+        """Has the server started again a while after it was stopped."""
+
+        stopped_at = float("inf")
+
+        def wait(self, timeout_s: float | None = None) -> list[Outcome]:
+            if time.monotonic() > self.stopped_at + 1.0:
+                self.stopped_at = float("inf")
+                postgres_server.start()
+            return super().wait(timeout_s)
+
+    executors: list[Watching] = []
+
+    def build(run: FakeRun) -> Watching:
+        executors.append(Watching(run.worker, slots=3))
+        return executors[-1]
+
+    run = make(tmp_path, make_executor=build, ledger=postgres_url, settings={"away_s": 60.0})
+    events = []
+    with held_run(run.store(), run.run_id) as run.epoch:
+        for event in run.resume().drive():
+            events.append(event)
+            if isinstance(event, CandidateDone) and event.progress.evaluated == 5:
+                postgres_server.stop()
+                executors[0].stopped_at = time.monotonic()
+    assert isinstance(events[-1], Finished)
+    back = [event for event in events if isinstance(event, LedgerBack)]
+    assert len(back) == 1
+    assert back[0].away_s > 0.9
+    assert search_of(run.records()) == undisturbed
+
+
+def test_a_clock_that_jumps_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Any
+) -> None:
+    run = make(tmp_path, make_executor=scripted(slots=3))
+    ledger, really = run.store(), time.time
+    events = []
+    with held_run(ledger, run.run_id) as run.epoch:
+        for event in run.resume().drive():
+            events.append(event)
+            if isinstance(event, CandidateDone):
+                # Forth and back by a day with every candidate.
+                day = 86400 if event.progress.evaluated % 2 else -86400
+                monkeypatch.setattr(time, "time", lambda day=day: really() + day)
+    assert isinstance(events[-1], Finished)
+    assert search_of(run.records()) == undisturbed
+    done = [event for event in events if event.kind == "generation_done"]
+    assert all(0 <= event.elapsed_s < 60 for event in done)
+    assert list(run.resume().drive())[-1] == events[-1]

@@ -172,8 +172,9 @@ def test_lost_attempts_do_not_count_as_failures_in_a_row(tmp_path: Path) -> None
     assert isinstance(list(run.start().drive())[-1], Finished)
 
 
+@pytest.mark.parametrize("mode", ["generation", "async"])
 def test_an_evaluator_that_raises_once_costs_one_candidate_and_always_stops_the_run(
-    tmp_path: Path,
+    tmp_path: Path, mode: str
 ) -> None:
     raised = Failure("exception", "scoring task 'near': KeyError: 'x'")
     once = iter([raised])
@@ -181,6 +182,7 @@ def test_an_evaluator_that_raises_once_costs_one_candidate_and_always_stops_the_
         tmp_path / "once",
         worker=FakeWorker(BINARY, lambda job: next(once, None)),
         make_executor=scripted(slots=3),
+        settings={"mode": mode},
     )
     finished = list(run.start().drive())[-1]
     assert (finished.progress.evaluated, finished.progress.failed) == (BUDGET, 1)
@@ -189,12 +191,13 @@ def test_an_evaluator_that_raises_once_costs_one_candidate_and_always_stops_the_
         worker=FakeWorker(BINARY, lambda job: raised),
         make_executor=scripted(slots=3),
         identical_failures=5,
+        settings={"mode": mode},
     )
     with pytest.raises(RunFailedError, match="candidates in a row failed alike: scoring task"):
         list(always.start().drive())
     always.worker.fails = lambda job: None
     again = list(always.resume().drive())[-1]
-    assert again.progress.evaluated == BUDGET
+    assert (again.progress.evaluated, again.progress.failed) == (BUDGET, 0)
 
 
 def test_equal_recipes_in_flight_wait_for_each_other(tmp_path: Path) -> None:
