@@ -21,6 +21,7 @@ from evomerge.recipes.declarations import Parameter
 from evomerge.recipes.space import SearchSpace
 from evomerge.search.asks import AskBook, Told, one_objective, seeded_globals
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
+from evomerge.search.pycma import hash_anew
 from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
 
 SEPARABLE_ABOVE = 300
@@ -211,10 +212,7 @@ class CmaEsSearcher:
         """Take the state of a snapshot."""
         # Pycma's functions aren't stored, so another strategy lends its own.
         self._es = self._strategy(self._x0, 4, self._sigma, whole=False)
-        put_back(self, snapshot)
-        if self._es is not None:
-            _hash_anew(self._es.sent_solutions)
-            _hash_anew(self._es.archive)
+        hash_anew(put_back(self, snapshot))
 
     def _unscored_starts(self) -> bool:
         """Say if there were starts and nothing has been scored yet."""
@@ -342,15 +340,6 @@ class CmaEsSearcher:
         self._epoch += 1
         self._ready = []
         self._begin(mean, population, sigma, whole=n is None)
-
-
-def _hash_anew(solutions: Any) -> None:
-    """Let pycma find its solutions again: it files them by a hash that each process salts anew."""
-    keys = {old: solutions.key(x) for old, x in solutions._unhashed_keys.items()}
-    for table in (solutions.data, solutions.data_with_same_key, solutions._unhashed_keys):
-        items = [(keys.get(key, key), value) for key, value in table.items()]
-        table.clear()
-        table.update(items)
 
 
 def _first_mean(x0: Sequence[float] | None, d: int) -> Array:

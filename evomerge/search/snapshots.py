@@ -47,8 +47,8 @@ def take_snapshot(owner: object, names: Iterable[str]) -> Snapshot:
     return Snapshot(plain, writer.arrays)
 
 
-def put_back(owner: object, snapshot: Snapshot) -> None:
-    """Give ``owner``, freshly built, the attributes of ``snapshot``.
+def put_back(owner: object, snapshot: Snapshot) -> list[Any]:
+    """Give ``owner``, freshly built, the attributes of ``snapshot``; return the objects made.
 
     Raises:
         SearchError: The snapshot is of another kind of searcher, or damaged; ``owner`` stays as it
@@ -66,6 +66,7 @@ def put_back(owner: object, snapshot: Snapshot) -> None:
         ) from error
     for name, value in found.items():
         setattr(owner, name, value)
+    return reader.made
 
 
 @dataclass
@@ -124,6 +125,7 @@ class _Reader:
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         self._arrays = arrays
         self._known: dict[int, Any] = {}
+        self.made: list[Any] = []
 
     def read(self, plain: Any, built: Any) -> Any:
         """Return the object; ``built`` stands at its place in the fresh searcher."""
@@ -180,6 +182,7 @@ class _Reader:
         for part in name.split("."):
             cls = getattr(cls, part)
         made = cls.__new__(cls)
+        self.made.append(made)
         self._known[plain["number"]] = made
         twin = vars(built) if type(built) is cls else {}
         for attribute, item in plain["attributes"]:

@@ -129,10 +129,10 @@ def tell(name):
     ask, index = map(int, name.split("-"))
     searcher.tell([Evaluation(name, (math.sin(17.0 * ask + index),))])
 
-space = SearchSpace([Gene(f"g{i}", "float", -1.0, 1.0) for i in range(3)])
-corner = {"population": 4, "sigma": 0.5, "x0": [0.02, 0.5, 0.98]}
+file, what, kind, population = sys.argv[1:]
+space = SearchSpace([Gene(f"g{i}", kind, -1.0, 9.0) for i in range(3)])
+corner = {"population": int(population), "sigma": 0.5, "x0": [0.02, 0.5, 0.98]}
 searcher = build_searcher("cma_es", space, seed=0, options=corner)
-file, what = sys.argv[1:]
 if what == "take":
     for _ in range(3):
         for proposal in searcher.ask(6)[:3]:
@@ -148,12 +148,14 @@ for late in [f"{ask}-{index}" for ask in range(3) for index in range(3, 6)]:
 """
 
 
-def test_a_snapshot_goes_on_in_another_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "population"), [("float", "4"), ("int", "4"), ("float", "33")])
+def test_a_snapshot_goes_on_in_another_process(tmp_path: Path, kind: str, population: str) -> None:
     """Each process salts the hash of bytes anew, and pycma files its solutions by that."""
 
     def said(what: str, salt: str) -> str:
+        words = [str(tmp_path / "state.npz"), what, kind, population]
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", PROCESS, str(tmp_path / "state.npz"), what],
+            [sys.executable, "-W", "ignore", "-c", PROCESS, *words],
             env=os.environ | {"PYTHONHASHSEED": salt},
             capture_output=True,
             text=True,
