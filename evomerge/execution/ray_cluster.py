@@ -181,13 +181,8 @@ class Cluster:
                 "include_dashboard": False,
                 "object_store_memory": STORE_BYTES,
             }
-        elif self._address.startswith("ray://") and find_spec("grpc") is None:
-            raise ExecutionError(
-                f"got the Ray address {self._address}, which needs Ray's client. Install it with: "
-                "pip install 'ray[client]'"
-            )
-        elif self._address != "auto" and not _takes_connections(_host_port(self._address)):
-            raise self._absent("nothing answers there")
+        elif self._address != "auto":
+            self._check_address(self._address)
         # A cluster of our own inherits it, and its processes must not outlive us for a day.
         patience_s = self._silent_s + 60 if self._address is None else 86400
         with _quietly({_PATIENCE: str(int(patience_s)), "RAY_USAGE_STATS_ENABLED": "0"}):
@@ -195,6 +190,17 @@ class Cluster:
                 ray.init(logging_level=logging.ERROR, **options)
             except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
                 raise self._absent(" ".join(str(error).split())) from error
+
+    def _check_address(self, address: str) -> None:
+        """Raise if nothing can be had at ``address``."""
+        place = _host_port(address)
+        if address.startswith("ray://") and find_spec("grpc") is None:
+            raise ExecutionError(
+                f"got the Ray address {address}, which needs Ray's client. Install it with: "
+                "pip install 'ray[client]'"
+            )
+        if not _takes_connections(place):
+            raise self._absent("nothing answers there")
 
     def _find_head(self) -> tuple[str, int]:
         """Return where the head listens.

@@ -3,7 +3,11 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
+
+from evomerge.errors import ModelError
+from tests.execution.specs import Actor
 
 STORE_BYTES = 80_000_000
 
@@ -23,3 +27,13 @@ def ray_cluster(**head: Any) -> Iterator[Any]:
         yield cluster
     finally:
         cluster.shutdown()
+
+
+@dataclass(frozen=True)
+class PickySpec:
+    """Builds only where the node's environment doesn't say that it is bad."""
+
+    def build(self) -> Actor:
+        if os.environ.get("EVOMERGE_TEST_NODE") == "bad":
+            raise ModelError("source 'a' isn't on this node. Put it on storage that all share.")
+        return Actor()

@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import psutil
 import pytest
 
-from evomerge.errors import ExecutionError, ModelError
+from evomerge.errors import ExecutionError
 from evomerge.execution import ray as module
 from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.protocol import LOST, WorkerState
@@ -29,8 +29,8 @@ from tests.execution.executor_contract import (
     run_all,
     until,
 )
-from tests.execution.ray_clusters import STORE_BYTES, ray_cluster
-from tests.execution.specs import ActingSpec, Actor, job
+from tests.execution.ray_clusters import STORE_BYTES, PickySpec, ray_cluster
+from tests.execution.specs import ActingSpec, job
 from tests.execution.test_worker import job as real_job
 from tests.execution.test_worker import recipe, spec  # noqa: F401  spec is a fixture
 
@@ -205,16 +205,6 @@ def test_several_gpus_are_reserved_together_and_given_back(cluster: Any) -> None
         until_true(lambda: free() == 3)
 
 
-@dataclass(frozen=True)
-class PickySpec:
-    """Builds only where the node's environment doesn't say that it is bad."""
-
-    def build(self) -> Actor:
-        if os.environ.get("EVOMERGE_TEST_NODE") == "bad":
-            raise ModelError("source 'a' isn't on this node. Put it on storage that all share.")
-        return Actor()
-
-
 def test_a_node_on_which_no_worker_can_be_built_is_left_out(cluster: Any) -> None:
     bad = {"resources": {"room": 2}, "env_vars": {"EVOMERGE_TEST_NODE": "bad"}}
     with (
@@ -235,17 +225,6 @@ def test_a_node_on_which_no_worker_can_be_built_is_left_out(cluster: Any) -> Non
             gone = [state for state in [*gone, *told] if state.state == "gone"]
             assert gone
             assert all("isn't on this node" in state.reason for state in gone)
-
-
-def test_where_no_node_is_any_good_the_cause_is_told(cluster: Any) -> None:
-    bad = {"resources": {"room": 1}, "env_vars": {"EVOMERGE_TEST_NODE": "bad"}}
-    with (
-        node_of(cluster, **bad),
-        executor_on(cluster, runner=PickySpec(), resources={"room": 1}) as executor,
-    ):
-        executor.submit(job("0-0"))
-        with pytest.raises(ExecutionError, match="source 'a' isn't on this node"):
-            collect(executor, 1)
 
 
 def test_a_node_on_which_workers_keep_ending_is_left_out(cluster: Any) -> None:
@@ -272,7 +251,9 @@ def test_what_the_machine_has_not_got_is_refused_at_the_start(cluster: Any) -> N
         executor.start()
 
 
-def test_a_runtime_env_reaches_the_workers(cluster: Any) -> None:
+def test_a_runtime_env_reaches_workers_and_where_no_node_is_any_good_the_cause_is_told(
+    cluster: Any,
+) -> None:
     variables = {"env_vars": {"EVOMERGE_TEST_NODE": "bad"}}
     with executor_on(cluster, runner=PickySpec(), runtime_env=variables) as executor:
         executor.submit(job("0-0"))
