@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from evomerge.execution.protocol import LOST, Failure, Job
 from evomerge.runs.events import CandidateFailed, Finished
 from tests.runs.fakes import BINARY, FakeRun, FakeWorker
+from tests.runs.local_driver import slow_run
 from tests.runs.test_workers import (
     BUDGET,
     make,
@@ -114,45 +116,30 @@ def test_a_steady_search_tells_first_what_was_settled_and_not_told(tmp_path: Pat
     assert again[: len(told)] == told
 
 
-_DRIVER = """
-import sys, time
-from pathlib import Path
-from tests.runs.fakes import BINARY, FakeRun, FakeWorker
-from tests.runs.test_workers import cma_searcher
-
-def slowly(job):
-    time.sleep(0.02)
-
-FakeRun(
-    Path(sys.argv[1]), budget=20, finalists=3, evaluators=BINARY, make_searcher=cma_searcher,
-    worker=FakeWorker(BINARY, slowly), settings={"mode": sys.argv[2]},
-).drive()
-"""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["generation", "async"])
-def test_a_driver_killed_again_and_again_is_taken_over_at_once(
-    tmp_path: Path, mode: str, undisturbed: Any
+@pytest.mark.parametrize(("mode", "kills"), [("generation", (3, 12)), ("async", (5,))])
+def test_a_driver_killed_while_its_workers_are_busy_is_taken_over_at_once(
+    tmp_path: Path, mode: str, kills: tuple[int, ...], undisturbed: Any
 ) -> None:
-    run = make(tmp_path, settings={"mode": mode, "attempts": 50})
-    root = Path(__file__).parents[2]
-    killed = 0
-    for seconds in (2.0, 2.5, 3.0, 120.0):
+    script = Path(__file__).with_name("local_driver.py")
+    run = slow_run(tmp_path, mode)
+    run.store()
+    for wanted in kills:
         process = subprocess.Popen(
-            [sys.executable, "-c", _DRIVER, str(tmp_path), mode],
-            env=os.environ | {"PYTHONPATH": str(root)},
-            stderr=subprocess.DEVNULL if seconds < 100 else None,
+            [sys.executable, str(script), str(tmp_path), mode],
+            env=os.environ | {"PYTHONPATH": str(script.parents[2])},
         )
-        try:
-            assert process.wait(seconds) == 0
-            break
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            killed += 1
-    assert killed < 4
+        limit = time.monotonic() + 120
+        while len(settled(run.records())) < wanted:
+            assert process.poll() is None
+            assert time.monotonic() < limit
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+    assert isinstance(run.drive()[-1], Finished)
     records = run.records()
     assert len(settled(records)) == BUDGET
+    assert max(Counter(settled(records)).values()) == 1
+    assert len(records.leases()) > len(records.attempts())
     if mode == "generation":
         assert search_of(records) == undisturbed
