@@ -144,7 +144,7 @@ else:
     searcher.restore(Snapshot(json.loads(str(stored.pop("plain"))), stored))
 for late in [f"{ask}-{index}" for ask in range(3) for index in range(3, 6)]:
     tell(late)
-    print([p.genome.tolist() for p in searcher.ask(2)])
+    print([p.genome.tolist() for p in searcher.ask(2)], searcher._es.mean.tolist())
 """
 
 
