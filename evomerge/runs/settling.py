@@ -6,6 +6,7 @@ from evomerge.runs.accounting import Spent
 from evomerge.runs.dialogue import Dialogue, Tell
 from evomerge.runs.dispatch import Dispatcher
 from evomerge.runs.events import AttemptLost, CandidateDone, CandidateFailed, Event
+from evomerge.runs.ledger.rows import FinishedAttempt
 from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.patience import Patience
@@ -68,12 +69,15 @@ class Settler:
             again: Queue a candidate whose attempt was lost.
         """
         events = [self._take(item) for item in scored]
+        attempts = [
+            FinishedAttempt(item.record, item.blocks, item.estimates, event)
+            for item, event in zip(scored, events, strict=True)
+        ]
         tell = tell_now()
 
         def write() -> None:
             with self._writer.batch("attempt"):
-                for item, event in zip(scored, events, strict=True):
-                    self._writer.add_attempt(item.record, item.blocks, item.estimates, event)
+                self._writer.add_attempts(attempts)
                 if tell is not None:
                     self._dialogue.write(tell)
 

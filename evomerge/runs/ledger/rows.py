@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.evaluation.intervals import Estimate
 from evomerge.execution.protocol import BlockRef, Failure
+from evomerge.runs.events import Event
 
 
 @dataclass(frozen=True)
@@ -160,3 +162,20 @@ class AttemptRecord:
     busy_s: float = 0.0
     devices: float = 1.0
     lost: bool = False
+
+
+@dataclass(frozen=True)
+class FinishedAttempt:
+    """A finished attempt with all that goes into its commit.
+
+    Args:
+        record: The attempt.
+        blocks: Its scores; none where it failed.
+        estimates: (task, metric) → estimate.
+        event: Tells of it.
+    """
+
+    record: AttemptRecord
+    blocks: Sequence[Block]
+    estimates: Mapping[tuple[str, str], Estimate]
+    event: Event | None

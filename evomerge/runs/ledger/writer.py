@@ -27,7 +27,7 @@ from evomerge.runs.ledger.plain import (
     worker_rows,
 )
 from evomerge.runs.ledger.records import Estimates
-from evomerge.runs.ledger.rows import AttemptRecord, Block, CandidateRow, RunRow
+from evomerge.runs.ledger.rows import AttemptRecord, Block, CandidateRow, FinishedAttempt, RunRow
 
 # Built once: making a statement anew costs more than running it.
 _INSERT = {table: insert(table) for table in tables.METADATA.tables.values()}
@@ -46,11 +46,11 @@ _WRITES = select(_DRIVER.writes).where(
     _DRIVER.run_id == bindparam("run"), _DRIVER.epoch == bindparam("mine")
 )
 _ATTEMPT = tables.attempt.c
-_SAME_OR_DONE = (
-    select(_ATTEMPT.attempt_id)
-    .where(_ATTEMPT.run_id == bindparam("run"), _ATTEMPT.candidate_id == bindparam("candidate"))
-    .where(_ATTEMPT.split == bindparam("on"))
-    .where((_ATTEMPT.number == bindparam("no")) | (_ATTEMPT.status == "done"))
+_ATTEMPTS_OF = select(
+    _ATTEMPT.candidate_id, _ATTEMPT.split, _ATTEMPT.number, _ATTEMPT.status
+).where(
+    _ATTEMPT.run_id == bindparam("run"),
+    _ATTEMPT.candidate_id.in_(bindparam("names", expanding=True)),
 )
 
 
@@ -179,27 +179,47 @@ class RunWriter:
         estimates: Estimates,
         event: Event | None,
     ) -> bool:
-        """Store a finished attempt with its scores.
+        """Store a finished attempt with its scores; False where it came too late."""
+        return self.add_attempts([FinishedAttempt(record, blocks, estimates, event)])[0]
+
+    def add_attempts(self, items: Sequence[FinishedAttempt]) -> list[bool]:
+        """Store finished attempts of different candidates, in this order.
 
         Returns:
-            False where the ledger has this attempt already, or a good one of this candidate: the
-            first commit wins, and nothing is stored of the late one.
+            Of each, False where the ledger has this attempt already, or a good one of this
+            candidate: the first commit wins, and nothing is stored of the late one.
         """
-        key = {"run": self.run_id, "candidate": record.candidate_id, "on": record.split}
+        names = list({item.record.candidate_id for item in items})
         with self._write("attempt") as connection:
-            if connection.execute(_SAME_OR_DONE, key | {"no": record.number}).first():
-                return False
-            connection.execute(_INSERT[tables.attempt], attempt_row(self.run_id, record))
+            known = connection.execute(_ATTEMPTS_OF, {"run": self.run_id, "names": names}).all()
+            there = {(row.candidate_id, row.split, row.number) for row in known}
+            done = {(row.candidate_id, row.split) for row in known if row.status == "done"}
+            late = [
+                (x.record.candidate_id, x.record.split) in done
+                or (x.record.candidate_id, x.record.split, x.record.number) in there
+                for x in items
+            ]
+            fresh = [x for x, is_late in zip(items, late, strict=True) if not is_late]
+            run_id = self.run_id
             for table, rows in (
-                (tables.score_block, score_rows(self.run_id, record, blocks)),
-                (tables.answer_block, answer_rows(self.run_id, record, blocks)),
-                (tables.estimate, estimate_rows(self.run_id, record, estimates)),
+                (tables.attempt, [attempt_row(run_id, x.record) for x in fresh]),
+                (
+                    tables.score_block,
+                    [row for x in fresh for row in score_rows(run_id, x.record, x.blocks)],
+                ),
+                (
+                    tables.answer_block,
+                    [row for x in fresh for row in answer_rows(run_id, x.record, x.blocks)],
+                ),
+                (
+                    tables.estimate,
+                    [row for x in fresh for row in estimate_rows(run_id, x.record, x.estimates)],
+                ),
             ):
                 if rows:
                     connection.execute(_INSERT[table], rows)
-            if event is not None:
-                self._tell_of(connection, event)
-        return True
+            self._tell_of(connection, *(x.event for x in fresh if x.event is not None))
+        return [not is_late for is_late in late]
 
     def decide(self, kind: str, body: Mapping[str, Any], event: Event | None = None) -> None:
         """Store a decision."""
@@ -294,17 +314,19 @@ class RunWriter:
             },
         )
 
-    def _tell_of(self, connection: Connection, event: Event) -> None:
-        connection.execute(
-            _INSERT[tables.event],
+    def _tell_of(self, connection: Connection, *events: Event) -> None:
+        rows = [
             {
                 "run_id": self.run_id,
                 "sequence": self._next(connection, tables.event),
                 "kind": event.kind,
                 "body": event.to_dict(),
                 "at_s": time.time(),
-            },
-        )
+            }
+            for event in events
+        ]
+        if rows:
+            connection.execute(_INSERT[tables.event], rows)
 
     def _next(self, connection: Connection, table: Table) -> int:
         """Return the next sequence number; a second writer would be refused by the primary key."""
