@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from evomerge.evaluation.protocol import EVALUATORS
+from evomerge.execution.registry import EXECUTORS
 from evomerge.merging.registry import METHODS
 from evomerge.recipes.declarations import Registry
 from evomerge.search.protocol import SEARCHERS
@@ -46,9 +47,15 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 @pytest.fixture(autouse=True)
+def _no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the width of the terminal, which pytest-xdist hands to its processes."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def _own_plugins() -> Iterator[None]:
     """Take back what a test registered by path, so that later tests see only what is built in."""
-    registries: list[Registry[Any]] = [METHODS, EVALUATORS, SEARCHERS]
+    registries: list[Registry[Any]] = [METHODS, EVALUATORS, SEARCHERS, EXECUTORS]
     before = [set(registry._plugins) for registry in registries]
     yield
     for registry, known in zip(registries, before, strict=True):

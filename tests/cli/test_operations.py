@@ -1,5 +1,6 @@
 """``status`` with its accounts and workers, ``scale``, and what ``show`` tells of attempts."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,9 @@ def test_status_tells_what_the_run_has_taken(fake: FakeRun) -> None:
     assert "3, 1 of them lost with their worker" in out
     assert "device time    6 min 0" in out
     assert "cost           4.0" in out
-    assert "cut off 8" in out
-    assert "wait 1" in out
+    # The one candidate that was really worked on has taken a moment too.
+    assert re.search(r"cut off (8\d|90)\.\d%", out)
+    assert re.search(r"wait (9|10)\.\d%", out)
 
 
 def test_status_of_a_run_that_was_told_to_stop_says_by_what(fake: FakeRun) -> None:

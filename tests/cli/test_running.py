@@ -224,8 +224,10 @@ def test_ctrl_c_twice_stops_at_once(workspace: Path) -> None:
         "    def __init__(self, name, *, seed): pass\n"
         "    def fingerprint(self): return 'sleepy'\n"
         "    def n_examples(self, split): return 4\n"
-        "    def prepare(self, model, split): print('asleep', flush=True)\n"
-        "    def score(self, model, requests, indices): time.sleep(600)\n"
+        "    def prepare(self, model, split): pass\n"
+        "    def score(self, model, requests, indices):\n"
+        "        print('asleep', flush=True)\n"
+        "        time.sleep(600)\n"
         "    def aggregate(self, metric, values): return 0.0\n"
     )
     edit("objectives:", "  sleepy: {type: sleepy}\nobjectives:")
