@@ -33,7 +33,7 @@ from chaos_ledger import faults, lost_attempts, picture
 
 from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.registry import Crew
-from evomerge.runs.snapshots import FILE as SNAPSHOT
+from evomerge.runs.driver.snapshots import FILE as SNAPSHOT
 
 HERE = Path(__file__).parent
 PATIENCE_S = 900.0

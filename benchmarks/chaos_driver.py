@@ -60,7 +60,7 @@ def main() -> None:
     from synthetic_run import RUN_ID
 
     from evomerge.execution.registry import Crew
-    from evomerge.runs.heart import held_run
+    from evomerge.runs.driver.heart import held_run
     from evomerge.runs.ledger.database import Ledger
 
     folder, settings = Path(sys.argv[1]), json.loads(sys.argv[2])

@@ -14,10 +14,10 @@ from synthetic_worker import Formula
 
 from evomerge.recipes.recipe import Recipe
 from evomerge.recipes.space import SearchSpace
+from evomerge.runs.driver.replay import evaluations_of
 from evomerge.runs.ledger import tables
 from evomerge.runs.ledger.blocks import BlockKey, pack_scores
 from evomerge.runs.ledger.database import Ledger
-from evomerge.runs.replay import evaluations_of
 from evomerge.search.protocol import Proposal, Searcher
 
 ROWS_A_COMMIT = 20_000

@@ -106,9 +106,9 @@ def measure(folder: Path, task: str, dtype: str) -> dict[str, Any]:
     idle = anonymous_bytes()
     from evomerge.config.load import parse_config
     from evomerge.execution.protocol import BlockRef, Job
-    from evomerge.runs.memory import GPU, MAIN
-    from evomerge.runs.pilot import choose_recipes
-    from evomerge.runs.prepare import prepare
+    from evomerge.runs.setup.memory import GPU, MAIN
+    from evomerge.runs.setup.pilot import choose_recipes
+    from evomerge.runs.setup.prepare import prepare
 
     torch.set_num_threads(1)
     prepared = prepare(parse_config(run_file(folder, task, dtype), where="benchmark"))

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from evomerge.recipes.space import Gene, SearchSpace
+from evomerge.runs.driver.replay import evaluations_of
+from evomerge.runs.driver.snapshots import RememberedSearcher
 from evomerge.runs.ledger.rows import DecisionRow
-from evomerge.runs.replay import evaluations_of
-from evomerge.runs.snapshots import RememberedSearcher
 from evomerge.search.protocol import Start, build_searcher
 
 RESULTS = Path(__file__).parent / "RESULTS.md"

@@ -22,13 +22,13 @@ from evomerge.recipes.build import RecipeSpec, build_space
 from evomerge.recipes.declarations import Declaration, Parameter, WarmStart
 from evomerge.recipes.recipe import Source
 from evomerge.recipes.space import SearchSpace
+from evomerge.runs.driver.loop import Run
+from evomerge.runs.driver.plan import Plan
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.rows import RunRow
 from evomerge.runs.ledger.writer import RunWriter
-from evomerge.runs.loop import Run
 from evomerge.runs.objectives import Objectives
-from evomerge.runs.plan import Plan
 from evomerge.search.protocol import Searcher, Start, build_searcher
 
 RUN_ID = "0123456789abcdef0123456789abcdef"

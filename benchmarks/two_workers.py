@@ -34,7 +34,7 @@ from evomerge.evaluation import EVALUATORS
 from evomerge.evaluation.language_model import LanguageModel
 from evomerge.execution import BlockRef, Crew, Job
 from evomerge.execution.local import LocalExecutor
-from evomerge.runs.prepare import Prepared, prepare
+from evomerge.runs.setup.prepare import Prepared, prepare
 
 SPAWN = multiprocessing.get_context("spawn")
 

@@ -9,10 +9,10 @@ from evomerge.cli.display import console, duration, print_json, print_table, siz
 from evomerge.cli.options import JsonOption, PluginOption, SetOption, load_plugins
 
 if TYPE_CHECKING:
-    from evomerge.runs.doctor import Diagnosis
-    from evomerge.runs.machine import Machine
-    from evomerge.runs.memory import MemoryPlan
-    from evomerge.runs.pilot import Forecast, Pilot
+    from evomerge.runs.setup.doctor import Diagnosis
+    from evomerge.runs.setup.machine import Machine
+    from evomerge.runs.setup.memory import MemoryPlan
+    from evomerge.runs.setup.pilot import Forecast, Pilot
 
 _SOURCE_COLUMNS = (
     "source", "architecture", ">layers", ">width", ">vocabulary", ">parameters", "type", ">size",
@@ -43,8 +43,8 @@ def doctor(
     starting.
     """
     from evomerge.errors import EvomergeError, ProblemsError
-    from evomerge.runs.check import load_checked
-    from evomerge.runs.doctor import diagnose
+    from evomerge.runs.setup.check import load_checked
+    from evomerge.runs.setup.doctor import diagnose
 
     if pilot and config is None:
         raise EvomergeError("--pilot needs a run file: evomerge doctor CONFIG --pilot.")

@@ -135,7 +135,7 @@ def prefetch(
 ) -> None:
     """Get everything that a run file needs onto this machine, so that it runs offline."""
     from evomerge.config import load_config
-    from evomerge.runs.prefetch import prefetch as fetch
+    from evomerge.runs.setup.prefetch import prefetch as fetch
 
     load_plugins(plugin)
 

@@ -20,7 +20,7 @@ from evomerge.cli.display import (
 from evomerge.cli.options import JsonOption, RunArgument, find_run
 
 if TYPE_CHECKING:
-    from evomerge.runs.status import Accounting, Status, WorkerRow
+    from evomerge.runs.reading.status import Accounting, Status, WorkerRow
 
 _PARTS = {
     "merge": "merge",
@@ -79,12 +79,12 @@ def scale(
 
 
 def _status_of(run: Path) -> "Status":
-    from evomerge.runs.glance import glance
+    from evomerge.runs.reading.glance import glance
 
     path = find_run(run)
     found = glance(path)
     if found is None:
-        from evomerge.runs.results import status_of
+        from evomerge.runs.reading.results import status_of
 
         found = status_of(path)
     return found

@@ -22,8 +22,8 @@ from evomerge.cli.options import JsonOption, RunArgument, find_run
 
 if TYPE_CHECKING:
     from evomerge.runs.ledger.rows import AttemptRow
+    from evomerge.runs.reading.results import CandidateDetails, Front, RunResults
     from evomerge.runs.report import Report
-    from evomerge.runs.results import CandidateDetails, Front, RunResults
 
 CandidateArgument = Annotated[
     str, typer.Argument(metavar="CANDIDATE", help="A candidate's id, or 'best'.")
@@ -99,7 +99,7 @@ def print_front(found: "Front", directions: Mapping[str, str]) -> None:
 
 @contextlib.contextmanager
 def _results(run: Path) -> "Iterator[RunResults]":
-    from evomerge.runs.results import RunResults
+    from evomerge.runs.reading.results import RunResults
 
     results = RunResults.open(find_run(run))
     try:

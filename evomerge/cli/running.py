@@ -16,8 +16,8 @@ from evomerge.cli.results import print_front
 
 if TYPE_CHECKING:
     from evomerge.runs.events import Event
+    from evomerge.runs.reading.status import Status
     from evomerge.runs.start import OpenRun
-    from evomerge.runs.status import Status
 
 INTERRUPTED = 130
 
@@ -45,7 +45,7 @@ def run(
     The run's folder is runs/NAME. Ctrl-C once stops it cleanly, twice at once; SIGTERM and SIGUSR1
     let running candidates finish and end with 0. 'evomerge resume' goes on with it in any case.
     """
-    from evomerge.runs.check import load_checked
+    from evomerge.runs.setup.check import load_checked
     from evomerge.runs.start import new_run
 
     loaded = load_checked(config, overrides or (), plugins=plugin or ())
@@ -114,7 +114,7 @@ def _drive(opened: "OpenRun") -> _End:
 def _conclude(path: Path, end: _End, *, json: bool) -> None:
     """Print what was reached; exit with 130 after Ctrl-C, with 1 where the disk ended the run."""
     from evomerge.runs.events import Finished, Stopped
-    from evomerge.runs.results import RunResults
+    from evomerge.runs.reading.results import RunResults
 
     finished = isinstance(end.event, Finished)
     with contextlib.closing(RunResults.open(path)) as results:

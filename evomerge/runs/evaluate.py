@@ -23,7 +23,7 @@ from evomerge.models.checkpoint import Checkpoint
 from evomerge.models.finite import check_finite
 from evomerge.models.hub import locate
 from evomerge.models.lock import lock_folder
-from evomerge.runs.builders import build_evaluators, evaluator_specs
+from evomerge.runs.setup.builders import build_evaluators, evaluator_specs
 
 OnBlock = Callable[[str, int, int], None]
 """Called with task, examples scored, examples in all."""

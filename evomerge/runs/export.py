@@ -7,8 +7,8 @@ from evomerge.config.run import SourceConfig
 from evomerge.config.yaml_text import dump_yaml
 from evomerge.errors import LedgerError
 from evomerge.recipes.recipe import Recipe, Source
-from evomerge.runs.card import model_card
-from evomerge.runs.results import CandidateDetails, RunResults
+from evomerge.runs.reading.card import model_card
+from evomerge.runs.reading.results import CandidateDetails, RunResults
 
 Format = Literal["hf", "recipe", "mergekit"]
 RECIPE_FILE = "recipe.yaml"
@@ -100,7 +100,7 @@ def _recipe(details: CandidateDetails, *, pinned: bool) -> Recipe:
 
 def _open_pinned(name: str, path: str, revision: str | None) -> Source:
     """Return the source at ``path`` with the hash of what is there now."""
-    from evomerge.runs.sources import open_source
+    from evomerge.runs.setup.sources import open_source
 
     return open_source(name, SourceConfig(path=path, revision=revision)).source
 

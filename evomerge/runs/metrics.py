@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evomerge.runs.accounting import Spent
 from evomerge.runs.events import Progress
+from evomerge.runs.reading.accounting import Spent
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric

@@ -17,20 +17,20 @@ from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.protocol import Executor, Failure, Outcome
 from evomerge.execution.registry import Crew
 from evomerge.recipes.recipe import Recipe
-from evomerge.runs.comparison import Difference, paired_difference
+from evomerge.runs.driver.heart import held_run
+from evomerge.runs.driver.plan import needed_numbers
+from evomerge.runs.driver.scoring import Pending, Scorer
+from evomerge.runs.driver.state import TEST, SearchState
 from evomerge.runs.folder import RunFolder, driver_lock
-from evomerge.runs.heart import held_run
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.rows import RunRow
 from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.objectives import Objective
-from evomerge.runs.plan import needed_numbers
-from evomerge.runs.prepare import Prepared
-from evomerge.runs.references import Reference, references
-from evomerge.runs.scoring import Pending, Scorer
+from evomerge.runs.reading.comparison import Difference, paired_difference
+from evomerge.runs.reading.references import Reference, references
+from evomerge.runs.setup.prepare import Prepared
 from evomerge.runs.start import prepare_stored
-from evomerge.runs.state import TEST, SearchState
 
 OnModel = Callable[[str, int, int], None]
 """Called before a model is scored: its label, its number from 1, how many there are."""

@@ -8,7 +8,7 @@ from evomerge.runs.folder import RunFolder
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.writer import RunWriter
-from evomerge.runs.results import status_of
+from evomerge.runs.reading.results import status_of
 
 
 def request_scale(path: Path, workers: int) -> int:

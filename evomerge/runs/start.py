@@ -13,16 +13,16 @@ from evomerge.config.load import dump_config, parse_config
 from evomerge.config.run import RunConfig
 from evomerge.errors import ConfigError, LedgerError, Problem
 from evomerge.recipes.space import Genome
-from evomerge.runs.builders import facts_of, make_executor
+from evomerge.runs.driver.heart import held_run
+from evomerge.runs.driver.loop import Run
+from evomerge.runs.driver.plan import Plan
 from evomerge.runs.folder import RunFolder, check_free, driver_lock, make_folder, write_run
-from evomerge.runs.heart import held_run
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.rows import RunRow
 from evomerge.runs.ledger.writer import RunWriter
-from evomerge.runs.loop import Run
-from evomerge.runs.plan import Plan
-from evomerge.runs.prepare import Prepared, prepare
+from evomerge.runs.setup.builders import facts_of, make_executor
+from evomerge.runs.setup.prepare import Prepared, prepare
 from evomerge.runs.versions import versions_now
 
 RUNS = Path("runs")

@@ -78,7 +78,7 @@ def test_memory_is_planned_and_a_pilot_foretells_time_and_cost(workspace: Path) 
 def test_memory_that_does_not_fit_is_shown_with_what_would(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evomerge.runs.memory_check.free_memory", lambda: 1_200_000_000)
+    monkeypatch.setattr("evomerge.runs.setup.memory_check.free_memory", lambda: 1_200_000_000)
     crew = ("--set", "execution.executor=local", "--set", "execution.workers=8")
     found, lines = diagnose("run.yaml", *crew)
     assert [problem["key"] for problem in found["problems"]] == ["execution.workers"]

@@ -12,7 +12,7 @@ from evomerge.runs.ledger.rows import AttemptRecord
 from tests.cli.commands import call, call_json, mistake
 from tests.cli.conftest import make_run_folder
 from tests.runs.fakes import FakeRun
-from tests.runs.test_status import change, writer
+from tests.runs.reading.test_status import change, writer
 
 DETAIL = "exit SIGKILL\nmemory 1.9 GB\nlast lines:\n  loading\n"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evomerge.runs.results import RunResults
+from evomerge.runs.reading.results import RunResults
 from tests.cli.commands import call, call_json, mistake, started
 
 

@@ -25,15 +25,15 @@ from evomerge.execution.protocol import (
 from evomerge.execution.registry import Crew
 from evomerge.recipes.recipe import Recipe, Source, Stage, StageInput
 from evomerge.recipes.space import Gene, Genome, SearchSpace
+from evomerge.runs.driver.heart import held_run
+from evomerge.runs.driver.loop import Run
+from evomerge.runs.driver.plan import Plan
 from evomerge.runs.events import Event
-from evomerge.runs.heart import held_run
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.rows import RunRow
 from evomerge.runs.ledger.writer import RunWriter
-from evomerge.runs.loop import Run
 from evomerge.runs.objectives import Objectives
-from evomerge.runs.plan import Plan
 from evomerge.search.protocol import Searcher
 from evomerge.search.random import RandomSearcher
 

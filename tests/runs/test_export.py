@@ -14,7 +14,7 @@ from evomerge.recipes.files import load_recipe
 from evomerge.runs.export import export
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
-from evomerge.runs.results import RunResults
+from evomerge.runs.reading.results import RunResults
 from evomerge.runs.start import new_run, prepare_stored
 
 RUN = Path("runs/tiny")

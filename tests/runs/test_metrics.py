@@ -8,9 +8,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from evomerge.execution.protocol import WorkerState
-from evomerge.runs.accounting import Spent
 from evomerge.runs.events import Progress
 from evomerge.runs.metrics import Snapshot, write_metrics
+from evomerge.runs.reading.accounting import Spent
 
 SNAPSHOT = Snapshot(
     name='toy "1"',

@@ -6,12 +6,12 @@ import pytest
 from evomerge.config.load import parse_config
 from evomerge.errors import LedgerError
 from evomerge.evaluation.language_model import LanguageModel
+from evomerge.runs.driver.state import SearchState
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.rows import CandidateRow
+from evomerge.runs.reading.results import RunResults
 from evomerge.runs.report import Report, make_report
-from evomerge.runs.results import RunResults
 from evomerge.runs.start import new_run, prepare_stored, stored_run
-from evomerge.runs.state import SearchState
 
 RUN = Path("runs/tiny")
 

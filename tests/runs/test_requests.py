@@ -9,7 +9,7 @@ from evomerge.runs.folder import driver_lock
 from evomerge.runs.requests import request_scale
 from tests.cli.conftest import make_run_folder
 from tests.runs.fakes import FakeRun
-from tests.runs.test_status import change
+from tests.runs.reading.test_status import change
 
 
 @pytest.fixture

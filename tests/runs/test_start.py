@@ -14,7 +14,7 @@ from evomerge.config.load import load_config, parse_config
 from evomerge.errors import ConfigError, EvomergeError, LedgerError
 from evomerge.runs.events import Asked, CandidateDone, Finished
 from evomerge.runs.failpoints import VARIABLE
-from evomerge.runs.results import RunResults
+from evomerge.runs.reading.results import RunResults
 from evomerge.runs.start import new_run, stored_run
 
 RUN = Path("runs/tiny")

@@ -1,0 +1,1 @@
+"""What drives a run: asks, hands out, commits and tells, and outlives whatever dies."""

@@ -1,0 +1,156 @@
+"""What is said between a run and its searcher, each word in the ledger before it counts.
+
+Proposals are stored before anything acts on them, and results before the searcher is told; the
+ledger's order is the order in which the searcher lived it, so a resume can say it all again.
+"""
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evomerge.errors import LedgerError
+from evomerge.recipes.recipe import Recipe
+from evomerge.recipes.space import SearchSpace
+from evomerge.runs.driver.patience import Patience
+from evomerge.runs.driver.replay import evaluations_of
+from evomerge.runs.driver.scoring import Pending
+from evomerge.runs.driver.state import SEARCH, SearchState
+from evomerge.runs.events import Asked, Event
+from evomerge.runs.ledger.rows import CandidateRow
+from evomerge.runs.ledger.writer import RunWriter
+from evomerge.runs.objectives import Objectives
+from evomerge.search.protocol import Proposal, Searcher
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Results on their way to the searcher: the decision's body, and the event that tells of it."""
+
+    body: dict[str, Any]
+    event: Event | None = None
+
+
+class Dialogue:
+    """Asks the searcher and tells it.
+
+    Args:
+        searcher: As the ledger says it was.
+        space: What is searched.
+        objectives: What is optimised.
+        state: Where the search stands; kept up here.
+        writer: Writes the run's rows.
+        patience: Writes to a ledger that may be away.
+    """
+
+    def __init__(
+        self,
+        searcher: Searcher,
+        space: SearchSpace,
+        objectives: Objectives,
+        state: SearchState,
+        writer: RunWriter,
+        patience: Patience,
+    ) -> None:
+        self._searcher = searcher
+        self._space = space
+        self._objectives = objectives
+        self._state = state
+        self._writer = writer
+        self._patience = patience
+        self._fresh: dict[str, Recipe] = {}  # stored here and not yet scored
+
+    def ask(self, n: int | None) -> list[Proposal]:
+        """Return what the searcher proposes; it counts once it is stored."""
+        return self._searcher.ask(n)
+
+    def store(
+        self, proposals: Sequence[Proposal], n: int | None
+    ) -> Generator[Event, None, list[CandidateRow]]:
+        """Store what the searcher proposed when it was asked for ``n``."""
+        ask = len(self._state.generations)
+        items = []
+        for place, proposal in enumerate(proposals):
+            genome = self._space.decode(proposal.genome)
+            recipe = self._space.recipe(genome)
+            row = CandidateRow(
+                candidate_id=proposal.id,
+                ask=ask,
+                place=place,
+                kind="search",
+                origin=proposal.origin,
+                parents=proposal.parents,
+                genome=genome,
+                recipe_hash=recipe.hash(),
+            )
+            items.append((row, recipe.to_dict()))
+            self._fresh[row.candidate_id] = recipe
+        rows = [row for row, _ in items]
+        event = Asked(ask, tuple(row.candidate_id for row in rows))
+        yield from self._patience.write(lambda: self._writer.add_ask(ask, items, event, n=n))
+        self._state.asked(ask, rows)
+        yield event
+        return rows
+
+    def pending(
+        self,
+        row: CandidateRow,
+        split: str = SEARCH,
+        *,
+        number: int | None = None,
+        keep_answers: bool = False,
+    ) -> Pending:
+        """Return a stored candidate, ready to be scored.
+
+        Args:
+            row: The candidate.
+            split: What to score it on.
+            number: The number of its attempt; the next one if None.
+            keep_answers: Keep the models' answers too.
+
+        Raises:
+            LedgerError: Its genome no longer gives the recipe that was stored.
+        """
+        recipe = self._fresh.pop(row.candidate_id, None) or self._space.recipe(row.genome or {})
+        if recipe.hash() != row.recipe_hash:
+            raise LedgerError(
+                f"candidate {row.candidate_id} no longer gives the recipe that is stored for it "
+                f"({recipe.hash()[:12]} instead of {row.recipe_hash[:12]}): evomerge or a method's "
+                "declaration changed. Resume with the code that the run was started with."
+            )
+        return Pending(
+            candidate_id=row.candidate_id,
+            recipe=recipe,
+            split=split,
+            number=number or self._state.next_number(row.candidate_id, split),
+            lost=self._state.lost[row.candidate_id, split],
+            keep_answers=keep_answers,
+        )
+
+    def results(self, names: Iterable[str]) -> list[list[Any]]:
+        """Return ``[id, utilities or null, error]`` of settled candidates, as tells are stored."""
+        state = self._state
+        found: list[list[Any]] = []
+        for name in names:
+            failure = state.failures[SEARCH].get(name)
+            if failure is not None:
+                found.append([name, None, failure.message or failure.kind])
+            else:
+                utilities = self._objectives.utilities(state.estimates[SEARCH][name])
+                found.append([name, list(utilities), ""])
+        return found
+
+    def tell(self, tell: Tell) -> Generator[Event, None, None]:
+        """Store results, then tell them to the searcher."""
+        yield from self._patience.write(lambda: self.write(tell))
+        self.told(tell)
+        if tell.event is not None:
+            yield tell.event
+
+    def write(self, tell: Tell) -> None:
+        """Store results; the caller has ``told`` follow once that is committed."""
+        self._writer.decide("tell", tell.body, tell.event)
+
+    def told(self, tell: Tell) -> None:
+        """Tell the searcher what is committed."""
+        self._state.decided("tell", tell.body)
+        self._searcher.tell(evaluations_of(tell.body["results"]))

@@ -1,0 +1,127 @@
+"""What a driver looks after every two seconds: workers, requests, the disk, figures."""
+
+import logging
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+
+from evomerge.errors import ExecutionError, LedgerAwayError
+from evomerge.execution.protocol import WorkerState
+from evomerge.runs.disk import disk_trouble
+from evomerge.runs.driver.patience import Patience
+from evomerge.runs.driver.plan import Plan
+from evomerge.runs.events import Event, Scaled, WorkerGone, WorkerJoined
+from evomerge.runs.ledger.records import RunRecords
+from evomerge.runs.ledger.rows import RequestRow
+from evomerge.runs.ledger.writer import RunWriter
+from evomerge.runs.metrics import Snapshot, write_metrics
+
+logger = logging.getLogger(__name__)
+
+EVERY_S = 2.0
+
+_READY = ("idle", "busy")
+
+
+class Upkeep:
+    """Does what has to be done from time to time.
+
+    Args:
+        records: The run's rows.
+        writer: Writes them.
+        patience: Reads and writes the ledger, which may be away.
+        plan: Which folder and disk limits the run has.
+        stop: Asks the run to stop for want of disk; takes what is the matter.
+        snapshot: Makes the run's figures of the workers' states.
+        clock: Seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        records: RunRecords,
+        writer: RunWriter,
+        patience: Patience,
+        plan: Plan,
+        *,
+        stop: Callable[[str], None],
+        snapshot: Callable[[Sequence[WorkerState]], Snapshot],
+        clock: Callable[[], float],
+    ) -> None:
+        self._records = records
+        self._writer = writer
+        self._patience = patience
+        self._plan = plan
+        self._stop = stop
+        self._snapshot = snapshot
+        self._clock = clock
+        self._due = clock()
+        self._known: set[str] = set()
+        self._answered = max(
+            (int(d.body.get("request", 0)) for d in records.decisions("scale")), default=0
+        )
+
+    def tick(self) -> Iterator[Event]:
+        """Do it all if it is time."""
+        if self._clock() < self._due:
+            return
+        self._due = self._clock() + EVERY_S
+        states = self._plan.executor.workers()
+        yield from self._tell(states)
+        for request in (yield from self._patience.read(self._requests)):
+            yield from self._answer(request)
+        if self._plan.folder is not None:
+            self._look_at_disk(self._plan.folder)
+            write_metrics(self._plan.folder, self._snapshot(states))
+
+    def _look_at_disk(self, folder: Path) -> None:
+        plan = self._plan
+        try:
+            trouble = disk_trouble(
+                folder,
+                self._records.ledger,
+                reserve_gb=plan.disk_reserve_gb,
+                budget_gb=plan.disk_budget_gb,
+            )
+        except LedgerAwayError:
+            return  # its size can be asked next time
+        if trouble is not None:
+            self._stop(trouble)
+
+    def _tell(self, states: Sequence[WorkerState]) -> Generator[Event, None, None]:
+        """Store what the workers do, and who came or went since the last time."""
+        events: list[Event] = []
+        for state in () if self._plan.in_driver else states:
+            if state.state in _READY and state.name not in self._known:
+                self._known.add(state.name)
+                events.append(WorkerJoined(state.name, state.node, state.device))
+            elif state.state == "gone":
+                self._known.discard(state.name)
+                events.append(WorkerGone(state.name, state.reason))
+
+        def write() -> None:
+            with self._writer.batch("workers"):
+                self._writer.store_workers(states)
+                for event in events:
+                    self._writer.tell_of(event)
+
+        if states:
+            yield from self._patience.write(write)
+            yield from events
+
+    def _requests(self) -> list[RequestRow]:
+        return self._records.requests(after=self._answered)
+
+    def _answer(self, request: RequestRow) -> Generator[Event, None, None]:
+        """Carry out what another process asked for; a refusal is an answer too."""
+        self._answered = request.sequence
+        body = {"request": request.sequence, **request.body}
+        event: Event | None = None
+        try:
+            workers = int(request.body["workers"])
+            self._plan.executor.resize(workers)
+            event = Scaled(workers)
+        except ExecutionError as error:
+            logger.warning("request %d was refused: %s", request.sequence, error)
+            body["refused"] = str(error)
+        yield from self._patience.write(lambda: self._writer.decide("scale", body, event))
+        if event is not None:
+            yield event

@@ -1,0 +1,65 @@
+"""What a found model is measured against: the base, each source, their uniform average."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evomerge.merging.registry import METHODS
+from evomerge.recipes.build import build_recipe
+from evomerge.recipes.recipe import Recipe
+from evomerge.runs.ledger.rows import CandidateRow
+from evomerge.runs.setup.prepare import Prepared, recipe_spec
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A model to compare with.
+
+    Args:
+        label: ``base (NAME)``, a source's name, or ``uniform average``.
+        recipe: How a worker builds it.
+        row: How the ledger names it.
+    """
+
+    label: str
+    recipe: Recipe
+    row: CandidateRow
+
+
+def references(prepared: Prepared) -> list[Reference]:
+    """Return base, sources and the uniform average of what the run merges, in that order."""
+    found = []
+    for place, (name, label, stage) in enumerate(_stages(prepared)):
+        sources = [item.source for item in prepared.sources.values()]
+        spec = recipe_spec(prepared.config, sources)
+        recipe = build_recipe(replace(spec, stages=(stage,)), METHODS.declarations())
+        row = CandidateRow(
+            candidate_id=name,
+            ask=-1,
+            place=place,
+            kind="reference",
+            origin=label,
+            parents=(),
+            genome=None,
+            recipe_hash=recipe.hash(),
+        )
+        found.append(Reference(label, recipe, row))
+    return found
+
+
+def _stages(prepared: Prepared) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield (id, label, stage) of each reference; a plus keeps 'uniform' apart from a source."""
+    order = [prepared.base, *(name for name in prepared.sources if name != prepared.base)]
+    for name in order:
+        label = f"base ({name})" if name == prepared.config.base else name
+        yield f"ref-{name}", label, {"method": "passthrough", "inputs": [name]}
+    merged = list(
+        dict.fromkeys(
+            name
+            for stage in prepared.config.recipe.parameters
+            for name in stage.inputs
+            if name in prepared.sources
+        )
+    )
+    if len(merged) > 1:
+        yield "uniform", "uniform average", {"method": "linear", "inputs": merged}

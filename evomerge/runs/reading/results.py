@@ -1,0 +1,252 @@
+"""What a run has reached, read from its ledger: status, front, one candidate. Never imports torch.
+
+All values are raw, in the declared direction.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from evomerge.errors import LedgerError, nearest
+from evomerge.evaluation.intervals import Estimate
+from evomerge.execution.protocol import Failure
+from evomerge.runs.driver.state import SEARCH, VALIDATION, SearchState
+from evomerge.runs.folder import RunFolder
+from evomerge.runs.ledger.database import Ledger
+from evomerge.runs.ledger.records import RunRecords
+from evomerge.runs.ledger.rows import AttemptRow
+from evomerge.runs.objectives import Objectives
+from evomerge.runs.ranking import pareto_front
+from evomerge.runs.reading.accounting import Query, Spent, cost, device_seconds
+from evomerge.runs.reading.status import Status, read_status
+
+
+@dataclass(frozen=True)
+class FrontEntry:
+    """One candidate of the front, with its objectives as estimates and what it took."""
+
+    candidate: str
+    recipe_hash: str
+    objectives: Mapping[str, Estimate]
+    device_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Front:
+    """The Pareto front, or the best candidate where there is one objective.
+
+    Args:
+        entries: Best first, by the first objective.
+        split: ``search`` until the run is final, then ``validation``.
+        final: The budget is spent and the finalists are re-scored.
+    """
+
+    entries: tuple[FrontEntry, ...]
+    split: str
+    final: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"front": [{"candidate", "recipe_hash", "objectives", "device_s"}, …]}``."""
+        return {
+            "front": [
+                {
+                    "candidate": entry.candidate,
+                    "recipe_hash": entry.recipe_hash,
+                    "objectives": {name: vars(e) for name, e in entry.objectives.items()},
+                    "device_s": entry.device_s,
+                }
+                for entry in self.entries
+            ]
+        }
+
+
+@dataclass(frozen=True)
+class CandidateDetails:
+    """One candidate.
+
+    Args:
+        candidate: Its id.
+        kind: ``search`` or ``reference``.
+        origin: Searcher, ``warm:LABEL`` or the reference's label.
+        parents: Candidates that it was made from.
+        recipe_hash, recipe: Its recipe, plain.
+        genome: Gene → value; None for a reference.
+        status: ``pending``, ``done`` or ``failed``.
+        objectives: Split → objective → estimate.
+        tasks: Split → task → metric → estimate.
+        failures: Split → why it failed there.
+        attempts: Number of attempts on all splits.
+        tries: Those attempts, in the order in which they ended, each with its failure.
+        merge_s, score_s: Seconds of its last attempt on the search split.
+        device_s: Device-seconds of all its attempts, lost ones included.
+        cost: Their price, where ``execution.cost_per_device_hour`` is set.
+    """
+
+    candidate: str
+    kind: str
+    origin: str
+    parents: tuple[str, ...]
+    recipe_hash: str
+    recipe: Mapping[str, Any]
+    genome: Mapping[str, Any] | None
+    status: str
+    objectives: Mapping[str, Mapping[str, Estimate]]
+    tasks: Mapping[str, Mapping[str, Mapping[str, Estimate]]]
+    failures: Mapping[str, Failure]
+    attempts: int
+    tries: tuple[AttemptRow, ...]
+    merge_s: float
+    score_s: float
+    device_s: float
+    cost: float | None
+
+
+class RunResults:
+    """A run as any process can read it, at any time, while a driver writes or not.
+
+    Args:
+        folder: The run's folder.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.records = RunRecords(Ledger.open(folder.ledger, read_only=True), folder.run_id)
+        self.row = self.records.run()
+        self.objectives = Objectives.from_plain(self.row.config["objectives"], self.row.tasks)
+        self.state = SearchState.load(self.records, budget=self.row.config["search"]["budget"])
+
+    @classmethod
+    def open(cls, path: Path) -> "RunResults":
+        """Open the run in the folder ``path``.
+
+        Raises:
+            LedgerError: It is no run, or its ledger can't be read.
+        """
+        return cls(RunFolder.open(path))
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self.records.ledger.close()
+
+    def status(self) -> Status:
+        """Return how far the run is."""
+
+        def validated(candidate: str) -> Mapping[str, float]:
+            return self.objectives.values(self.state.estimates[VALIDATION][candidate])
+
+        ledger = self.records.ledger
+        with ledger.read() as connection:
+            dialect = connection.dialect.name
+            query = _query(connection)
+            return read_status(query, self.folder, dialect=dialect, values_of=validated)
+
+    def front(self) -> Front:
+        """Return the front: by search scores until the run is final, then by validation scores."""
+        final = self.state.final
+        if final is not None:
+            names, split = list(final["front"]), VALIDATION
+        else:
+            split = SEARCH
+            scored = self.state.scored(SEARCH)
+            utilities = {name: self.objectives.utilities(e) for name, e in scored.items()}
+            names = pareto_front(utilities)
+            if len(self.objectives.all) == 1:
+                names = names[:1]
+        with self.records.ledger.read() as connection:
+            spent = device_seconds(_query(connection), self.row.run_id)
+        entries = tuple(
+            FrontEntry(
+                candidate=name,
+                recipe_hash=self.state.candidates[name].recipe_hash,
+                objectives=self.objectives.estimates(self.state.estimates[split][name]),
+                device_s=spent.get(name, 0.0),
+            )
+            for name in names
+        )
+        return Front(entries=entries, split=split, final=final is not None)
+
+    def best(self) -> str:
+        """Return the id of the best candidate: final if there is one, else by search score.
+
+        Raises:
+            LedgerError: No candidate has a score yet.
+        """
+        entries = self.front().entries
+        if not entries:
+            raise LedgerError(
+                f"run {self.row.name!r} has no scored candidate yet. Go on with it: "
+                f"evomerge resume {self.folder.path}"
+            )
+        return entries[0].candidate
+
+    def show(self, candidate: str) -> CandidateDetails:
+        """Return all that is known of ``candidate``, an id or ``best``.
+
+        Raises:
+            LedgerError: There is no such candidate.
+        """
+        if candidate == "best":
+            candidate = self.best()
+        rows = {row.candidate_id: row for row in self.records.candidates()}
+        if candidate not in rows:
+            hint = nearest(candidate, rows) if len(rows) < 30 else f"It has {len(rows)} of them."
+            raise LedgerError(f"run {self.row.name!r} has no candidate {candidate!r}; {hint}")
+        row = rows[candidate]
+        splits = {
+            s: found[candidate] for s, found in self.state.estimates.items() if candidate in found
+        }
+        tasks: dict[str, dict[str, dict[str, Estimate]]] = {}
+        for split, estimates in splits.items():
+            for (task, metric), estimate in estimates.items():
+                tasks.setdefault(split, {}).setdefault(task, {})[metric] = estimate
+        failures = {s: f[candidate] for s, f in self.state.failures.items() if candidate in f}
+        attempts = tuple(a for a in self.records.attempts() if a.candidate_id == candidate)
+        device_s = Spent.of(attempts).device_s
+        last = next((a for a in reversed(attempts) if a.split == SEARCH), None)
+        status = "done" if splits else "pending"
+        return CandidateDetails(
+            candidate=candidate,
+            kind=row.kind,
+            origin=row.origin,
+            parents=row.parents,
+            recipe_hash=row.recipe_hash,
+            recipe=self.records.recipe(row.recipe_hash),
+            genome=row.genome,
+            status="failed" if SEARCH in failures else status,
+            objectives={s: self.objectives.estimates(e) for s, e in splits.items()},
+            tasks=tasks,
+            failures=failures,
+            attempts=len(attempts),
+            tries=attempts,
+            merge_s=last.merge_s if last else 0.0,
+            score_s=last.score_s if last else 0.0,
+            device_s=device_s,
+            cost=cost(device_s, self.row.config.get("execution", {}).get("cost_per_device_hour")),
+        )
+
+
+def status_of(path: Path) -> Status:
+    """Return the status of the run in the folder ``path``, whichever database has its ledger.
+
+    Raises:
+        LedgerError: It is no run, or its ledger can't be read.
+    """
+    folder = RunFolder.open(path)
+    with contextlib.closing(Ledger.open(folder.ledger, read_only=True)) as ledger:
+        try:
+            with ledger.read() as connection:
+                dialect = connection.dialect.name
+                return read_status(_query(connection), folder, dialect=dialect)
+        except LookupError:
+            pass  # something is missing that the full reading finds elsewhere, or explains
+    with contextlib.closing(RunResults(folder)) as results:
+        return results.status()
+
+
+def _query(connection: Connection) -> Query:
+    """Return what asks this connection."""
+    return lambda sql, values: [tuple(row) for row in connection.execute(text(sql), values)]

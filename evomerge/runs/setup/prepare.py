@@ -1,0 +1,318 @@
+"""From a run file to everything a run needs, with every mistake in it reported at once."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evomerge.config.run import RunConfig, SourceConfig
+from evomerge.errors import (
+    ConfigError,
+    EvomergeError,
+    LedgerError,
+    MergeError,
+    MissingExtraError,
+    Problem,
+    ProblemsError,
+    nearest,
+)
+from evomerge.evaluation.protocol import Evaluator
+from evomerge.execution.devices import numeric_class, parse_device, resolve_device, unseen_class
+from evomerge.execution.worker import WorkerSpec
+from evomerge.merging.engine import Merger
+from evomerge.merging.registry import METHODS
+from evomerge.models.cache import cache_dir
+from evomerge.models.tokenizers import vocabulary_difference
+from evomerge.recipes.build import RecipeSpec, build_space
+from evomerge.recipes.declarations import load_plugin_file
+from evomerge.recipes.files import load_recipe
+from evomerge.recipes.recipe import Source
+from evomerge.recipes.space import Genome, SearchSpace
+from evomerge.runs.ledger.database import check_ledger_url
+from evomerge.runs.objectives import Objectives
+from evomerge.runs.setup.builders import (
+    build_evaluators,
+    build_objectives,
+    check_executor,
+    check_searcher,
+    evaluator_specs,
+    make_searcher,
+)
+from evomerge.runs.setup.memory import MemoryPlan
+from evomerge.runs.setup.memory_check import ELSEWHERE, check_memory
+from evomerge.runs.setup.sources import OpenedSource, open_source, open_sources
+from evomerge.search.protocol import Searcher
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run file whose every name is checked, turned into what a run needs.
+
+    Args:
+        config: The run file, hub revisions pinned to commits.
+        sources: Name → opened source, in the user's order.
+        base: Source of configuration and buffers.
+        tokenizer: Source of the tokenizer.
+        space: The search space.
+        starts: (label, genome) of generation 0.
+        evaluators: Task → evaluator.
+        objectives: What is optimised.
+        worker: What workers are built from.
+        numeric_class: Device, library versions and threads.
+        plugins: (path, sha256) of plug-ins loaded by path.
+        warnings: What may go wrong without keeping the run from starting.
+        memory: What goes where; None where it wasn't asked for.
+    """
+
+    config: RunConfig
+    sources: Mapping[str, OpenedSource]
+    base: str
+    tokenizer: str
+    space: SearchSpace
+    starts: tuple[tuple[str, Genome], ...]
+    evaluators: Mapping[str, Evaluator]
+    objectives: Objectives
+    worker: WorkerSpec
+    numeric_class: str
+    plugins: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    memory: MemoryPlan | None = None
+
+    def make_searcher(self, starts: Sequence[tuple[str, Genome]] | None = None) -> Searcher:
+        """Build a fresh searcher that begins with ``starts`` (those of this object if None)."""
+        chosen = self.starts if starts is None else starts
+        return make_searcher(self.config, self.space, chosen, len(self.objectives.all))
+
+
+def prepare(
+    config: RunConfig,
+    *,
+    where: str = "",
+    plugins: Sequence[Path] = (),
+    find_starts: bool = True,
+    plan: bool = True,
+) -> Prepared:
+    """Check every name in ``config``, open its sources and build what a run needs.
+
+    Args:
+        config: The run file; its shape is valid.
+        where: The file, for messages.
+        plugins: Plug-in files to load first.
+        find_starts: Look for warm starts and read the user's recipes; a resumed run has them
+            stored.
+        plan: Plan the memory of its workers; a report needs none.
+
+    Raises:
+        ConfigError: All mistakes at once, one line each.
+        PluginError: A plug-in can't be loaded.
+    """
+    loaded = tuple(_load_plugin(path) for path in plugins)
+    problems: list[Problem] = []
+    warnings: list[str] = []
+    _check_settings(config, problems)
+    sources = open_sources(config.sources, problems)
+    base = _source_name(config.base, "base", config, problems)
+    tokenizer = _source_name(config.recipe.tokenizer, "recipe.tokenizer", config, problems) or base
+    space = _build_space(config, sources, base, problems)
+    if not problems and space is not None:
+        _check_fit(config, sources, base, space, problems)
+    specs = evaluator_specs(config)
+    evaluators = build_evaluators(specs, problems)
+    objectives = build_objectives(config, evaluators, problems, warnings)
+    expected = _expected_class(config, problems)
+    starts: tuple[tuple[str, Genome], ...] = ()
+    if space is not None and find_starts and not problems:
+        starts = _find_starts(config, sources, space, problems)
+    check_searcher(config, space, starts, problems)
+    memory = None
+    if plan and not problems:
+        memory = check_memory(config, sources, base, tokenizer, evaluators, problems)
+    if problems or space is None or objectives is None:
+        raise ConfigError(where, problems)
+    pinned = {
+        name: item.model_copy(update={"revision": sources[name].source.revision})
+        for name, item in config.sources.items()
+    }
+    return Prepared(
+        config=config.model_copy(update={"sources": pinned}),
+        sources=sources,
+        base=base,
+        tokenizer=tokenizer,
+        space=space,
+        starts=starts,
+        evaluators=evaluators,
+        objectives=objectives,
+        worker=_worker(config, sources, base, tokenizer, plugins, evaluators),
+        numeric_class=expected,
+        plugins=loaded,
+        warnings=tuple(warnings),
+        memory=memory,
+    )
+
+
+def _worker(
+    config: RunConfig,
+    sources: Mapping[str, OpenedSource],
+    base: str,
+    tokenizer: str,
+    plugins: Sequence[Path],
+    evaluators: Mapping[str, Evaluator],
+) -> WorkerSpec:
+    """Return what a worker of the run is built from."""
+    return WorkerSpec(
+        folders={name: item.folder for name, item in sources.items()},
+        sources=tuple(item.source for item in sources.values()),
+        base=base,
+        tokenizer=tokenizer,
+        dtype=config.recipe.dtype,
+        evaluators=evaluator_specs(config),
+        device=config.execution.device,
+        threads=config.execution.threads,
+        plugins=tuple(Path(path).absolute() for path in plugins),
+        cache_dir=cache_dir() / "statistics",
+        built=evaluators,
+    )
+
+
+def recipe_spec(config: RunConfig, sources: Sequence[Source], where: str = "") -> RecipeSpec:
+    """Return the ``recipe`` block as the space's builder takes it."""
+    return RecipeSpec(
+        sources=tuple(sources),
+        base=config.base,
+        stages=tuple(_plain_stage(stage.model_dump()) for stage in config.recipe.parameters),
+        dtype=config.recipe.dtype,
+        tokenizer=config.recipe.tokenizer,
+        seed=config.recipe.seed,
+        where=where,
+    )
+
+
+def _plain_stage(stage: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in stage.items() if value is not None}
+
+
+def _load_plugin(path: Path) -> tuple[str, str]:
+    load_plugin_file(path)
+    return str(path.absolute()), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _source_name(name: str | None, key: str, config: RunConfig, problems: list[Problem]) -> str:
+    """Return the source that ``name`` names; the first one for None."""
+    if name is None:
+        return "" if key == "recipe.tokenizer" else next(iter(config.sources))
+    if name not in config.sources:
+        hint = nearest(name, config.sources)
+        problems.append(Problem(key, f"no source is called {name!r}; {hint}"))
+        return next(iter(config.sources))
+    return name
+
+
+def _check_settings(config: RunConfig, problems: list[Problem]) -> None:
+    """Check executor and ledger."""
+    check_executor(config, problems)
+    try:
+        check_ledger_url(config.ledger)
+    except (LedgerError, MissingExtraError) as error:
+        problems.append(Problem("ledger", str(error)))
+
+
+def _expected_class(config: RunConfig, problems: list[Problem]) -> str:
+    """Return the numeric class that workers should have; they tell their own with each outcome.
+
+    A device is looked for only where the workers are on this machine.
+    """
+    device, threads = config.execution.device, config.execution.threads
+    try:
+        if device != "auto" and config.execution.executor in ELSEWHERE:
+            parse_device(device)
+            return numeric_class("cpu", threads) if device == "cpu" else unseen_class(device)
+        return numeric_class(resolve_device(device), threads)
+    except EvomergeError as error:
+        problems.append(Problem("execution.device", str(error)))
+        return ""
+
+
+def _build_space(
+    config: RunConfig, sources: Mapping[str, OpenedSource], base: str, problems: list[Problem]
+) -> SearchSpace | None:
+    """Build the space; names and values are checked even where a source can't be opened."""
+    known = [
+        sources[name].source if name in sources else Source(name, item.path, "")
+        for name, item in config.sources.items()
+    ]
+    model = sources[base].checkpoint if base in sources else None
+    try:
+        return build_space(
+            recipe_spec(config, known),
+            METHODS.declarations(),
+            model.n_layers if model else 0,
+            model.tensors if model else {},
+        )
+    except ProblemsError as error:
+        # A base that isn't a source is reported once, under its own key.
+        problems += [p for p in error.problems if p.key != "base"]
+        return None
+
+
+def _check_fit(
+    config: RunConfig,
+    sources: Mapping[str, OpenedSource],
+    base: str,
+    space: SearchSpace,
+    problems: list[Problem],
+) -> None:
+    """Check that the sources can be merged: depths, shapes, vocabularies."""
+    names = {name: item.source for name, item in sources.items()}
+    merger = Merger({name: item.checkpoint for name, item in sources.items()}, names)
+    try:
+        merger.check(space.recipe(space.decode(np.full(space.n_dims, 0.5))))
+    except MergeError as error:
+        problems += [Problem("sources", line) for line in str(error).splitlines() if line]
+        return
+    for name, item in sources.items():
+        if name == base:
+            continue
+        try:
+            difference = vocabulary_difference(sources[base].folder, item.folder)
+        except EvomergeError as error:
+            difference = str(error)
+        if difference:
+            message = (
+                f"tokenizers of {base!r} and {name!r}: {difference.rstrip('.')}. Merging adds rows "
+                "of equal tokens; choose sources of one vocabulary."
+            )
+            problems.append(Problem(f"sources.{name}", message))
+
+
+def _find_starts(
+    config: RunConfig,
+    sources: Mapping[str, OpenedSource],
+    space: SearchSpace,
+    problems: list[Problem],
+) -> tuple[tuple[str, Genome], ...]:
+    """Return known-good genomes and those of the user's recipe files, equal ones once."""
+    by_path = {item.source.path: item.source for item in sources.values()}
+
+    def locate_source(name: str, path: str, revision: str | None) -> Source:
+        if path not in by_path:
+            config = SourceConfig(path=path, revision=revision)
+            by_path[path] = open_source(name, config).source
+        return replace(by_path[path], name=name)
+
+    found = list(space.warm_starts()) if config.search.warm_starts else []
+    seen = [genome for _, genome in found]
+    for index, path in enumerate(config.search.recipes):
+        try:
+            recipe = load_recipe(Path(path), METHODS.declarations(), locate_source=locate_source)
+            genome = space.genome_of(recipe)
+        except EvomergeError as error:
+            lines = [line.removeprefix(f"{path}: ") for line in str(error).splitlines() if line]
+            problems += [Problem(f"search.recipes[{index}]", f"{path}: {line}") for line in lines]
+            continue
+        if genome not in seen:
+            seen.append(genome)
+            found.append((f"recipe:{Path(path).stem}", genome))
+    return tuple(found)

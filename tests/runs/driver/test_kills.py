@@ -1,0 +1,46 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "points"), [("generation", 50), ("async", 25)])
+def test_killed_at_many_points_and_resumed_ends_as_if_never_killed(
+    tmp_path: Path, mode: str, points: int
+) -> None:
+    """SIGKILL right before and after commits, and with rows written but not committed."""
+    found = killed(tmp_path, points, mode)
+    for step in ("schema", "run", "claim", "ask", "lease", "attempt", "final"):
+        assert any(kind.endswith(f":{step}") for kind in found["kinds"])
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_the_same_holds_in_a_database_that_many_runs_share(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    killed(tmp_path, 12, "generation", postgres_url)
+
+
+def killed(folder: Path, points: int, mode: str, *ledger: str) -> dict[str, Any]:
+    """Kill runs at ``points`` places, in a process of its own; nothing may be different."""
+    script = Path(__file__).with_name("killed_run.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(folder), str(points), "0", mode, *ledger],
+        env=os.environ | {"PYTHONPATH": str(script.parents[3])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["points"] == points
+    assert found["survived"] == []
+    assert found["different"] == []
+    assert found["counted_twice"] == []
+    return found
