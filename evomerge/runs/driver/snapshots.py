@@ -103,15 +103,7 @@ class RememberedSearcher:
                 return 0
             assert isinstance(self._searcher, Restorable)
             self._searcher.restore(snapshot)
-        except (
-            OSError,
-            EOFError,
-            KeyError,
-            TypeError,
-            ValueError,
-            BadZipFile,
-            SearchError,
-        ) as error:
+        except UNUSABLE as error:
             logger.info("%s can't be used: %s", self._file, error)
             return 0
         self._history, self._since_s = history, 0.0
