@@ -42,6 +42,9 @@ READ_S = 30.0
 RETRY_S = 60.0
 """Time between two tries where workers can't be had but some are ready."""
 
+_NODE_DIED = "its node has died"
+"""Part of Ray's message on an actor whose node went."""
+
 _THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
 
 
@@ -322,7 +325,10 @@ class RayExecutor:
         assert self._cluster is not None
         text = str(error).strip() or type(error).__name__
         if worker.state == "waiting":
-            self._not_built(worker, " ".join(text.split()))
+            if _NODE_DIED in text:  # says nothing of those to come
+                self._strike_off(worker, "its node was lost before it had started")
+            else:
+                self._not_built(worker, " ".join(text.split()))
         elif self._cluster.has_lost(worker.node_id):
             self._give_up(worker, "the worker's node was lost", text)
         else:

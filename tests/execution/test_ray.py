@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -18,6 +19,7 @@ from evomerge.execution import ray as module
 from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.protocol import LOST, WorkerState
 from evomerge.execution.ray import RayExecutor
+from evomerge.execution.ray_worker import RayWorker
 from evomerge.execution.registry import Crew
 from evomerge.execution.worker import WorkerSpec
 from tests.execution.executor_contract import (
@@ -328,3 +330,27 @@ def test_scores_are_the_inprocess_executors_bit_for_bit(cluster: Any, spec: Work
             assert len({outcome.numeric_class for outcome in outcomes.values()}) == 1
     assert pictures[0] == pictures[1]
     assert len({str(scores) for scores in pictures[0].values()}) == 3
+
+
+def test_nodes_that_die_under_workers_that_start_say_nothing_of_those_to_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    executor = RayExecutor(Crew(ActingSpec()))
+    monkeypatch.setattr(executor, "_cluster", SimpleNamespace(name="here"))
+    released = []
+    seat: Any = SimpleNamespace(greeting=None, release=lambda: released.append(1))
+
+    def lose(message: str, times: int) -> None:
+        for number in range(times):
+            worker = RayWorker(f"w{number}", seat)
+            executor._workers.append(worker)
+            executor._lose(worker, RuntimeError(message))
+        executor._check_hope()
+
+    lose("The actor died because its node has died. Node Id: 61", 5)
+    assert len(released) == 5
+    assert {state.reason for state in executor.workers()} == {
+        "its node was lost before it had started"
+    }
+    with pytest.raises(ExecutionError, match="no such module"):
+        lose("no such module", 3)
