@@ -43,9 +43,11 @@ class Gene:
         active_if: The gene counts only while the gene of this name, which stands before it, is
             active and has one of these values; None: always.
         default: Value that an inactive gene shows; None takes the middle of the range.
+        prior: Place in [0, 1] where a numeric searcher's mean starts in this dimension; None takes
+            the searcher's own.
 
     Raises:
-        RecipeError: No value lies in the range.
+        RecipeError: No value lies in the range, or the prior isn't in [0, 1].
     """
 
     name: str
@@ -57,9 +59,12 @@ class Gene:
     choices: tuple[Any, ...] = ()
     active_if: tuple[str, tuple[Any, ...]] | None = None
     default: Any = None
+    prior: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse a gene without values."""
+        if self.prior is not None and not 0 <= self.prior <= 1:
+            raise RecipeError(f"gene {self.name!r} has the prior {self.prior}; expected 0 to 1.")
         if self.kind == "categorical":
             if not self.choices:
                 raise RecipeError(f"gene {self.name!r} has no choices. Give at least one.")
@@ -212,6 +217,8 @@ class Gene:
         if self.active_if is not None:
             plain["active_if"] = [self.active_if[0], list(self.active_if[1])]
             plain["default"] = self.default
+        if self.prior is not None:
+            plain["prior"] = self.prior
         return plain
 
     def _multiple(self, index: Array) -> Array:

@@ -1,6 +1,6 @@
 """The search space: which recipes a search may propose, encoded in the unit cube; no torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,10 +10,13 @@ from evomerge.errors import RecipeError
 from evomerge.recipes.genes import Gene
 from evomerge.recipes.recipe import Recipe
 
-__all__ = ["Gene", "Genome", "SearchSpace", "Template"]
+__all__ = ["Activity", "Gene", "Genome", "SearchSpace", "Template"]
 
 Genome = Mapping[str, Any]
 """Gene name → value."""
+
+Activity = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+"""Genes' values, shape ``(..., d)``, categoricals as indices → which genes count, same shape."""
 
 
 class Template(Protocol):
@@ -39,13 +42,25 @@ class SearchSpace:
         genes: Dimensions, in order; a gene stands after the one that decides whether it is active.
         template: Turns genomes into recipes; a space without one is a plain box (tests, dense
             evolution).
+        activity: Tells which genes count where that depends on several others (the scale of a hop
+            counts only in a route that takes it), in addition to the genes' ``active_if``. What
+            doesn't count is shown at its default.
 
     Raises:
         RecipeError: Two genes of one name, or a condition on a gene that doesn't stand before.
     """
 
-    def __init__(self, genes: Sequence[Gene], template: Template | None = None) -> None:
+    is_cube = True
+    """Every encoding is a point of the unit cube, one number a gene."""
+
+    def __init__(
+        self,
+        genes: Sequence[Gene],
+        template: Template | None = None,
+        activity: Activity | None = None,
+    ) -> None:
         self.genes: tuple[Gene, ...] = tuple(genes)
+        self.activity = activity
         self._template = template
         self._index = {gene.name: index for index, gene in enumerate(self.genes)}
         if len(self._index) != len(self.genes):
@@ -53,6 +68,9 @@ class SearchSpace:
             raise RecipeError(f"two genes are called {twice[0]!r}. Give each its own name.")
         self._conditions = [self._condition(i, g) for i, g in enumerate(self.genes) if g.active_if]
         self._batches = _batches(self.genes)
+        self._hidden = np.zeros(len(self.genes))
+        if self.activity is not None or self._conditions:
+            self._hidden[:] = [gene.number(gene.inactive()) for gene in self.genes]
 
     @property
     def n_dims(self) -> int:
@@ -80,33 +98,19 @@ class SearchSpace:
         Raises:
             RecipeError: ``x`` has another length or holds NaN.
         """
-        numbers = self._numbers(x)
-        genome = {g.name: g.python(numbers[i]) for i, g in enumerate(self.genes)}
-        for index, active in self._active(numbers):
-            if not active:
-                genome[self.genes[index].name] = self.genes[index].inactive()
-        return genome
+        numbers = self._settle(self._numbers(x))
+        return {g.name: g.python(numbers[i]) for i, g in enumerate(self.genes)}
 
     def snap(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return ``encode(decode(x))``: the grid's nearest point, inactive genes at their default.
 
         Takes one encoding ``(d,)`` or several ``(p, d)`` and returns the same shape.
         """
-        numbers = self._numbers(x)
-        for index, active in self._active(numbers):
-            gene = self.genes[index]
-            numbers[..., index] = np.where(
-                active, numbers[..., index], gene.number(gene.inactive())
-            )
-        return self._places(numbers)
+        return self._places(self._settle(self._numbers(x)))
 
     def active(self, x: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which genes count at ``x``, shape ``(..., d)``, for ``x`` of that shape."""
-        numbers = self._numbers(x)
-        mask = np.ones(numbers.shape, dtype=bool)
-        for index, active in self._active(numbers):
-            mask[..., index] = active
-        return mask
+        return self._mask(self._numbers(x))
 
     def recipe(self, genome: Genome) -> Recipe:
         """Return the recipe of ``genome``.
@@ -157,7 +161,7 @@ class SearchSpace:
                     genome[gene.name] = gene.inactive()
                     continue
             genome[gene.name] = gene.nearest(raw[gene.name])
-        return genome
+        return genome if self.activity is None else self.decode(self.encode(genome))
 
     def _need_template(self) -> Template:
         if self._template is None:
@@ -175,13 +179,20 @@ class SearchSpace:
         parent = self.genes[self._index[switch]]
         return index, self._index[switch], np.array([parent.number(value) for value in wanted])
 
-    def _active(self, numbers: NDArray[np.float64]) -> list[tuple[int, NDArray[np.bool_]]]:
-        """Return (gene, whether it's active at each point) of the conditional genes."""
-        known: dict[int, NDArray[np.bool_]] = {}
+    def _mask(self, numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which genes count at ``numbers``, shape ``(..., d)``."""
+        mask = np.ones(numbers.shape, dtype=bool)
+        if self.activity is not None:
+            mask &= self.activity(numbers)
         for index, switch, wanted in self._conditions:
-            active = np.isin(numbers[..., switch], wanted)
-            known[index] = active & known[switch] if switch in known else active
-        return list(known.items())
+            mask[..., index] &= np.isin(numbers[..., switch], wanted) & mask[..., switch]
+        return mask
+
+    def _settle(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return ``numbers`` with what doesn't count at its default."""
+        if self.activity is None and not self._conditions:
+            return numbers
+        return np.where(self._mask(numbers), numbers, self._hidden)
 
     def _numbers(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the genes' values at ``x``, shape ``(..., d)``; categoricals as indices."""

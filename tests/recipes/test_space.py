@@ -97,3 +97,39 @@ def test_genes_that_cant_stand_together_are_refused() -> None:
         SearchSpace([Gene("a", "float"), Gene("a", "float")])
     with pytest.raises(RecipeError, match="depends on 'b', which doesn't stand before it"):
         SearchSpace([Gene("a", "float", active_if=("b", (1,))), Gene("b", "int")])
+
+
+def _first_positive(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The second gene counts where the first is above 0, the rest always."""
+    mask = np.ones(numbers.shape, dtype=bool)
+    mask[..., 1] = numbers[..., 0] > 0
+    return mask
+
+
+HOPS = SearchSpace(
+    [
+        Gene("where", "float", -1.0, 1.0),
+        Gene("mode", "categorical", choices=("a", "b"), default="b", prior=0.75),
+        Gene("scale", "float", 0.5, 2.0, scale="log", active_if=("mode", ("a",)), default=1.0),
+    ],
+    activity=_first_positive,
+)
+
+
+@given(arrays(np.float64, (4, 3), elements=st.floats(0, 1)))
+def test_what_the_activity_switches_off_shows_its_default(x: NDArray[np.float64]) -> None:
+    rows = [HOPS.decode(row) for row in x]
+    active = HOPS.active(x)
+    for row, mask in zip(rows, active, strict=True):
+        assert mask[1] == (row["where"] > 0)
+        assert mask[2] == (row["where"] > 0 and row["mode"] == "a")
+        assert mask[1] or row["mode"] == "b"
+        assert mask[2] or row["scale"] == 1.0
+    np.testing.assert_array_equal(HOPS.snap(x), [HOPS.encode(row) for row in rows])
+
+
+def test_a_prior_is_stored_and_bounded() -> None:
+    assert HOPS.to_dict()["genes"][1]["prior"] == 0.75
+    assert HOPS.is_cube
+    with pytest.raises(RecipeError, match="expected 0 to 1"):
+        Gene("x", "float", prior=1.5)
