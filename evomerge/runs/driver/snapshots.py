@@ -114,7 +114,12 @@ class RememberedSearcher:
         began, self._since_s = time.thread_time(), 0.0
         if self._file is None or not isinstance(self._searcher, Restorable):
             return
-        snapshot = self._searcher.snapshot()
+        try:
+            snapshot = self._searcher.snapshot()
+        except SearchError as error:
+            logger.info("no snapshot: %s", error)
+            self._file = None
+            return
         place = {"count": self._history.count, "digest": self._history.digest}
         plain = json.dumps({**self._facts, **place, "state": snapshot.plain})
         text = np.frombuffer(plain.encode(), dtype=np.uint8)
