@@ -94,7 +94,8 @@ class RecipeCheck:
         flow = self._recipe.dataflow
         if flow is None:
             return [self._recipe.stages[-1].name]
-        return [*(s.name for s in flow.segments), flow.embed, flow.norm, flow.head]
+        ends = (flow.embedding, flow.norm, flow.head)
+        return list(dict.fromkeys([*(step.source for step in flow.steps), *ends]))
 
     def _names(self) -> Iterator[str]:
         known = {source.name for source in self._recipe.sources}
@@ -173,7 +174,7 @@ class RecipeCheck:
     def _depth_problems(self, found: list[str]) -> Iterator[str]:
         """Sources of another depth, each with its message added to ``found``."""
         if self._recipe.dataflow is not None:
-            found += self._segment_problems()
+            found += self._step_problems()
             return
         depth = self._layouts[self._recipe.base].n_layers
         for name in self.used():
@@ -185,17 +186,17 @@ class RecipeCheck:
                 )
                 yield name
 
-    def _segment_problems(self) -> Iterator[str]:
+    def _step_problems(self) -> Iterator[str]:
         flow = self._recipe.dataflow
         assert flow is not None
-        if not any(segment.stop > segment.start for segment in flow.segments):
-            yield "the dataflow has no layers. Give at least one segment [name, start, stop]."
-        for segment in flow.segments:
-            depth = self._depth(segment.name)
-            if not 0 <= segment.start <= segment.stop <= depth:
+        if not flow.steps:
+            yield "the dataflow has no layers. Give at least one step: {source, layer}."
+        for index, step in enumerate(flow.steps):
+            depth = self._depth(step.source)
+            if not 0 <= step.layer < depth:
                 yield (
-                    f"dataflow takes layers {segment.start} to {segment.stop} of {segment.name!r}, "
-                    f"which has {depth}. Expected 0 ≤ start ≤ stop ≤ {depth}."
+                    f"dataflow.steps[{index}] takes layer {step.layer} of {step.source!r}, which "
+                    f"has {depth}. Expected 0 to {depth - 1}."
                 )
 
     def _depth(self, name: str) -> int:
@@ -226,15 +227,15 @@ class RecipeCheck:
         for place, facts in base.places.items():
             if place.layer is None:
                 role = facts.role
-                origin = flow.head if role == "head" else flow.embed if facts.before else flow.norm
+                early = flow.embedding if facts.before else flow.norm
+                origin = flow.head if role == "head" else early
                 self._visit(origin, place)
-        for segment in flow.segments:
-            name = segment.name
+        for source, layer in dict.fromkeys((s.source, s.layer) for s in flow.steps):
+            name = source
             while name in self._stages:
                 name = self._stages[name].inputs[0].name
             for pattern in self._layouts[name].patterns():
-                for layer in range(segment.start, segment.stop):
-                    self._visit(segment.name, Place(pattern, layer))
+                self._visit(source, Place(pattern, layer))
 
     def _visit(self, name: str, place: Place) -> TensorFacts | None:
         """Facts of what stands at ``place`` of a source or stage; notes what doesn't fit."""

@@ -284,7 +284,7 @@ class Planner:
         return Output(name, frame, dtype)
 
     def _stacked(self) -> list[Output]:
-        """The tensors of a layer stack: what stands before the layers, the segments, the rest."""
+        """The tensors of a route: what stands before the layers, the layers, the rest."""
         flow = self._recipe.dataflow
         assert flow is not None
         before: list[Output] = []
@@ -293,20 +293,17 @@ class Planner:
             if place.layer is not None:
                 continue
             origin = (
-                flow.head if facts.role == "head" else flow.embed if facts.before else flow.norm
+                flow.head if facts.role == "head" else flow.embedding if facts.before else flow.norm
             )
             frame = self.frame(origin, place) or self._leaf_of_base(place)
             (before if facts.before else after).append(self._output(place.name, facts, frame))
         middle = []
-        depth = 0
-        for segment in flow.segments:
-            for layer in range(segment.start, segment.stop):
-                for pattern in self.layout(segment.name).patterns():
-                    found = self.frame(segment.name, Place(pattern, layer))
-                    if found is not None:
-                        name = Place(pattern, depth).name
-                        middle.append(self._output(name, found.facts, found))
-                depth += 1
+        for depth, step in enumerate(flow.steps):
+            for pattern in self.layout(step.source).patterns():
+                found = self.frame(step.source, Place(pattern, step.layer))
+                if found is not None:
+                    name = Place(pattern, depth).name
+                    middle.append(self._output(name, found.facts, found))
         return [*before, *middle, *after]
 
 

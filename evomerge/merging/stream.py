@@ -121,14 +121,12 @@ def _origins(recipe: Recipe, checkpoints: Mapping[str, Checkpoint]) -> list[Orig
     assert recipe.dataflow is not None
     stages = {stage.name: stage for stage in recipe.stages}
     origins = []
-    for segment in recipe.dataflow.segments:
-        name, shift = segment.name, 0
+    for step in recipe.dataflow.steps:
+        name, layer = step.source, step.layer
         while name in stages:
             first = stages[name].inputs[0]
-            name, shift = first.name, shift + first.shift
-        origins += [
-            Origin(checkpoints[name], layer + shift) for layer in range(segment.start, segment.stop)
-        ]
+            name, layer = first.name, layer + first.shift
+        origins.append(Origin(checkpoints[name], layer))
     return origins
 
 
@@ -166,7 +164,7 @@ def _entry(config: Mapping[str, Any], key: str, origin: Origin) -> Any:
     if not isinstance(values, list) or origin.layer >= len(values):
         raise MergeError(
             f"config.json of {origin.checkpoint.folder} has no {key!r} for layer {origin.layer}, "
-            "which the layer stack takes. Choose segments of models with equal configurations."
+            "which the layer stack takes. Choose layers of models with equal configurations."
         )
     return values[origin.layer]
 
@@ -177,5 +175,5 @@ def _check_phase(key: str, period: int, origins: list[Origin]) -> None:
             raise MergeError(
                 f"layer {origin.layer} of {origin.checkpoint.folder} becomes layer {layer} of the "
                 f"stack, but {key} = {period} in config.json makes every {period}th layer another "
-                f"kind. Cut and repeat segments by multiples of {period} layers."
+                f"kind. Cut and repeat runs of layers by multiples of {period} layers."
             )

@@ -2,7 +2,7 @@
 
 from evomerge.recipes.build import RecipeSpec, build_recipe, build_space
 from evomerge.recipes.declarations import Declaration, Parameter, WarmStart, load_plugin_file
-from evomerge.recipes.recipe import Dataflow, Recipe, Segment, Source, Stage, StageInput
+from evomerge.recipes.recipe import Dataflow, Recipe, Source, Stage, StageInput, Step
 from evomerge.recipes.space import Gene, Genome, SearchSpace
 
 __all__ = [
@@ -14,10 +14,10 @@ __all__ = [
     "Recipe",
     "RecipeSpec",
     "SearchSpace",
-    "Segment",
     "Source",
     "Stage",
     "StageInput",
+    "Step",
     "WarmStart",
     "build_recipe",
     "build_space",

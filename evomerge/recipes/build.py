@@ -134,7 +134,7 @@ class _Builder:
             stages=tuple(stages),
             dtype=spec.dtype,
             tokenizer=spec.tokenizer or base,
-            dataflow=read_dataflow(spec.dataflow, names, self.problems),
+            dataflow=read_dataflow(spec.dataflow, names, base, self.problems),
             seed=spec.seed,
         )
         return RecipeTemplate(plan, self._genes, self._declarations, self._n_layers, self._tensors)

@@ -238,7 +238,7 @@ class _Importer:
         if len(slices) == 1 and self.is_whole(slices[0]):
             return [self.stage(slices[0], method, names, None)], None
         stages: list[dict[str, Any]] = []
-        segments: list[list[Any]] = []
+        steps: list[dict[str, Any]] = []
         for piece in slices:
             first = self.reference(piece, method)
             plain = method == "passthrough" and self.scale_of(piece, method) == 1.0
@@ -249,13 +249,10 @@ class _Importer:
                 while name in names.values():
                     name += "_"
                 stages.append(self.stage(piece, method, names, name))
-            last = segments[-1] if segments else None
-            if plain and last is not None and last[0] == name and last[2] == first.start:
-                last[2] = first.stop
-            else:
-                segments.append([name, first.start, first.stop])
-        outer = {"embed": segments[0][0], "norm": segments[-1][0], "head": segments[-1][0]}
-        return stages, {"segments": segments, **outer}
+            steps += [{"source": name, "layer": layer} for layer in range(first.start, first.stop)]
+        outer = {"embedding": steps[0]["source"]}
+        outer |= {"norm": steps[-1]["source"], "head": steps[-1]["source"]}
+        return stages, {"steps": steps, **outer}
 
     def is_whole(self, piece: Slice) -> bool:
         return all(

@@ -187,24 +187,24 @@ def _stack(recipe: Recipe) -> dict[str, Any]:
     flow = recipe.dataflow
     assert flow is not None
     names = {source.name for source in recipe.sources}
-    if any(segment.name not in names for segment in flow.segments):
+    if any(step.source not in names for step in flow.steps):
         raise _refuse("its layer stack holds merged layers; mergekit stacks with passthrough only")
-    ends = (flow.segments[0].name, flow.segments[-1].name, flow.segments[-1].name)
-    if (flow.embed, flow.norm, flow.head) != ends:
+    if not all(step.is_plain for step in flow.steps):
+        raise _refuse("it scales what flows into its layers")
+    last = flow.steps[-1].source
+    if (flow.embedding, flow.norm, flow.head) != (flow.steps[0].source, last, last):
         raise _refuse(
             "embedding, norm or head come from other models than the first and last layers"
         )
-    slices = [
-        {
-            "sources": [
-                {
-                    "model": _reference(recipe.source(segment.name)),
-                    "layer_range": [segment.start, segment.stop],
-                }
-            ]
-        }
-        for segment in flow.segments
-    ]
+    slices: list[dict[str, Any]] = []
+    for index, step in enumerate(flow.steps):
+        before = flow.steps[index - 1] if index else None
+        if before is not None and (before.source, before.layer + 1) == (step.source, step.layer):
+            slices[-1]["sources"][0]["layer_range"][1] = step.layer + 1
+            continue
+        model = _reference(recipe.source(step.source))
+        source = {"model": model, "layer_range": [step.layer, step.layer + 1]}
+        slices.append({"sources": [source]})
     return {"merge_method": "passthrough", "slices": slices}
 
 

@@ -6,14 +6,20 @@ recipes with the same hash give the same weights bit for bit within one numeric 
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from evomerge.errors import RecipeError
 from evomerge.recipes.values import Value
 
 SCHEMA_VERSION = 1
 DTYPES = ("float32", "bfloat16", "float16", "float64")
+STEP_NUMBERS = ("scale", "qk", "write")
+"""Numbers of a step, 1 where they aren't given."""
+FLOW_ENDS = ("embedding", "norm", "head")
+"""What a dataflow names beside its steps."""
 
 
 @dataclass(frozen=True)
@@ -72,20 +78,59 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Contiguous layers ``[start, stop)`` of a source or stage, as one piece of a layer stack."""
+class Step:
+    """One layer that the data flows through.
 
-    name: str
-    start: int
-    stop: int
+    With x = ``scale``·h, the step gives x plus ``write`` times what the layer's attention and MLP
+    add to it (arXiv:2403.13187 scales the whole hidden state alike).
+
+    Args:
+        source: The source or stage that the layer belongs to.
+        layer: Its index there.
+        scale: Factor on the hidden state before the layer, the residual stream included; not 0.
+        qk: Factor on the layer's products of queries and keys.
+        write: Factor on what its attention and MLP write into the residual stream.
+
+    Raises:
+        RecipeError: ``scale`` is 0, or a number is NaN or infinite.
+    """
+
+    source: str
+    layer: int
+    scale: float = 1.0
+    qk: float = 1.0
+    write: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in STEP_NUMBERS:
+            value = float(getattr(self, name))
+            object.__setattr__(self, name, value)  # 2 and 2.0 are one recipe
+            if not math.isfinite(value) or (name == "scale" and value == 0):
+                expected = "a finite number other than 0" if name == "scale" else "a finite number"
+                raise RecipeError(
+                    f"layer {self.layer} of {self.source!r} has {name} {value}, expected "
+                    f"{expected}. Change it under dataflow.steps."
+                )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the layer is used as it is, all numbers being 1."""
+        return self.scale == self.qk == self.write == 1.0
 
 
 @dataclass(frozen=True)
 class Dataflow:
-    """Which layers the data flows through, and where embedding, norm and head come from."""
+    """The layers that the data flows through, in order, and what stands around them.
 
-    segments: tuple[Segment, ...]
-    embed: str
+    Args:
+        steps: The layers.
+        embedding: The source or stage that gives the embedding and all else before the layers.
+        norm: The one that gives the final norm and all else after them, except the head.
+        head: The one that gives the head.
+    """
+
+    steps: tuple[Step, ...]
+    embedding: str
     norm: str
     head: str
 
@@ -101,7 +146,7 @@ class Recipe:
         dtype: Element type of the merged floating tensors, one of ``DTYPES``; None keeps the
             base's, tensor by tensor.
         tokenizer: The source whose tokenizer the result carries.
-        dataflow: A layer stack, or None for all layers of the last stage.
+        dataflow: A route through layers, or None for all layers of the last stage.
         seed: Key of the stochastic methods' generators.
     """
 
@@ -132,10 +177,8 @@ class Recipe:
         dataflow = None
         if self.dataflow is not None:
             dataflow = {
-                "segments": [[s.name, s.start, s.stop] for s in self.dataflow.segments],
-                "embed": self.dataflow.embed,
-                "norm": self.dataflow.norm,
-                "head": self.dataflow.head,
+                **{part: getattr(self.dataflow, part) for part in FLOW_ENDS},
+                "steps": [_step_dict(step) for step in self.dataflow.steps],
             }
         return {
             "evomerge_recipe": SCHEMA_VERSION,
@@ -163,10 +206,9 @@ class Recipe:
                 item["source"] = alias[item["source"]]
         if plain["dataflow"]:
             flow = plain["dataflow"]
-            flow["segments"] = [
-                [alias[name], start, stop] for name, start, stop in flow["segments"]
-            ]
-            flow |= {part: alias[flow[part]] for part in ("embed", "norm", "head")}
+            for step in flow["steps"]:
+                step["source"] = alias[step["source"]]
+            flow |= {part: alias[flow[part]] for part in FLOW_ENDS}
         return plain
 
 
@@ -176,6 +218,12 @@ def _source_dict(source: Source) -> dict[str, Any]:
     plain |= {"tokenizer_sha256": source.tokenizer_sha256} if source.tokenizer_sha256 else {}
     plain |= {"trust_remote_code": True} if source.trust_remote_code else {}
     return plain
+
+
+def _step_dict(step: Step) -> dict[str, Any]:
+    numbers = {name: getattr(step, name) for name in STEP_NUMBERS}
+    changed = {name: value for name, value in numbers.items() if value != 1}
+    return {"source": step.source, "layer": step.layer, **changed}
 
 
 def _stage_dict(stage: Stage) -> dict[str, Any]:

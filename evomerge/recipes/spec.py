@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evomerge.errors import Problem, nearest
-from evomerge.recipes.recipe import DTYPES, Dataflow, Segment, Source
+from evomerge.errors import Problem, RecipeError, nearest
+from evomerge.recipes.recipe import DTYPES, FLOW_ENDS, STEP_NUMBERS, Dataflow, Source, Step
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class RecipeSpec:
         dtype: One of ``DTYPES``; None keeps the base's.
         tokenizer: Source of the tokenizer; the base if None.
         seed: Key of stochastic methods.
-        dataflow: ``{segments: [[name, start, stop], …], embed, norm, head}`` or None.
+        dataflow: ``{steps: [{source, layer}, …], embedding, norm, head}`` or None.
         where: File, for messages.
         key: Key of ``stages`` in that file, for messages.
     """
@@ -57,42 +57,87 @@ def check_head(spec: RecipeSpec) -> list[Problem]:
 
 
 def read_dataflow(
-    raw: Mapping[str, Any] | None, names: Sequence[str], problems: list[Problem]
+    raw: Any, names: Sequence[str], base: str, problems: list[Problem]
 ) -> Dataflow | None:
-    """Return the layer stack over the sources and stages ``names``, or None after a problem."""
+    """Return the route over the sources and stages ``names``, or None after a problem.
+
+    Args:
+        raw: ``{steps: [...], embedding, norm, head}``. A step is ``{source, layer, scale, qk,
+            write}``, or ``{source, layers: [first, after the last]}`` for a run of plain ones.
+        names: Known sources and stages.
+        base: Where embedding, norm and head come from if ``raw`` doesn't say.
+        problems: Mistakes are added here.
+    """
     if raw is None:
         return None
     n_problems = len(problems)
-    for key in sorted(set(raw) ^ {"segments", "embed", "norm", "head"}):
-        _add(
-            problems, f"dataflow.{key}", "unknown or missing; expected segments, embed, norm, head."
-        )
-    segments = raw.get("segments", [])
-    for index, item in enumerate(segments if isinstance(segments, Sequence) else ()):
-        key = f"dataflow.segments[{index}]"
-        if not isinstance(item, Sequence) or len(item) != 3:
-            _add(
-                problems, key, f"got {item!r}, expected [name, first layer, layer after the last]."
-            )
-            continue
-        name, start, stop = item
-        if name not in names:
-            _add(
-                problems, key, f"no source or stage is called {name!r}; {nearest(str(name), names)}"
-            )
-        whole = isinstance(start, int) and isinstance(stop, int)
-        if not whole or not 0 <= start < stop:
-            _add(problems, key, f"got layers {start!r} to {stop!r}; expected 0 ≤ first < last.")
-    for part in ("embed", "norm", "head"):
-        if part in raw and raw[part] not in names:
-            known = nearest(str(raw[part]), names)
-            _add(
-                problems, f"dataflow.{part}", f"no source or stage is called {raw[part]!r}; {known}"
-            )
-    if len(problems) > n_problems:
+    if not isinstance(raw, Mapping):
+        _add(problems, "dataflow", f"got {raw!r}, expected {{steps: [{{source, layer}}, …]}}.")
         return None
-    parts = tuple(Segment(str(n), int(a), int(b)) for n, a, b in segments)
-    return Dataflow(parts, raw["embed"], raw["norm"], raw["head"])
+    known = ("steps", *FLOW_ENDS)
+    for key in raw:
+        if key not in known:
+            _add(problems, f"dataflow.{key}", f"unknown key; {nearest(str(key), known)}")
+    ends = {part: raw.get(part, base) for part in FLOW_ENDS}
+    for part, name in ends.items():
+        _check_name(name, names, f"dataflow.{part}", problems)
+    items = raw.get("steps")
+    if not isinstance(items, (list, tuple)) or not items:
+        _add(problems, "dataflow.steps", f"got {items!r}, expected a list of at least one layer.")
+        return None
+    steps: list[Step] = []
+    for index, item in enumerate(items):
+        steps += _read_steps(item, names, f"dataflow.steps[{index}]", problems)
+    return None if len(problems) > n_problems else Dataflow(tuple(steps), **ends)
+
+
+def _read_steps(raw: Any, names: Sequence[str], key: str, problems: list[Problem]) -> list[Step]:
+    """Return the steps of one entry, which stands for one layer or a run of layers."""
+    is_run = isinstance(raw, Mapping) and "layers" in raw
+    known = ("source", "layers") if is_run else ("source", "layer", *STEP_NUMBERS)
+    if not isinstance(raw, Mapping) or not {"source", known[1]} <= set(raw):
+        wanted = "{source, layer} or {source, layers: [first, after the last]}"
+        _add(problems, key, f"got {raw!r}, expected {wanted}.")
+        return []
+    n_problems = len(problems)
+    for extra in raw:
+        if extra not in known:
+            hint = nearest(str(extra), known)
+            hint = f"stands beside a run of layers. Give layer by layer, {hint}" if is_run else hint
+            _add(problems, f"{key}.{extra}", f"unknown key; {hint}")
+    _check_name(raw["source"], names, f"{key}.source", problems)
+    layers = _read_layers(raw[known[1]], f"{key}.{known[1]}", problems)
+    numbers = {name: raw.get(name, 1.0) for name in STEP_NUMBERS}
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            _add(problems, f"{key}.{name}", f"got {value!r}, expected a number.")
+    if len(problems) > n_problems:
+        return []
+    try:
+        return [Step(raw["source"], layer, **numbers) for layer in layers]
+    except RecipeError as error:
+        _add(problems, key, str(error))
+        return []
+
+
+def _read_layers(raw: Any, key: str, problems: list[Problem]) -> Sequence[int]:
+    """Return the layers that an index or a pair (first, after the last) means."""
+    if key.endswith(".layer"):
+        if type(raw) is int and raw >= 0:
+            return [raw]
+        _add(problems, key, f"got {raw!r}, expected a layer's index, counted from 0.")
+        return []
+    pair = list(raw) if isinstance(raw, (list, tuple)) else []
+    if len(pair) == 2 and all(type(end) is int for end in pair) and 0 <= pair[0] < pair[1]:
+        return range(pair[0], pair[1])
+    _add(problems, key, f"got {raw!r}, expected [first layer, layer after the last].")
+    return []
+
+
+def _check_name(name: Any, names: Sequence[str], key: str, problems: list[Problem]) -> None:
+    if name not in names:
+        hint = nearest(str(name), names)
+        _add(problems, key, f"no source or stage is called {name!r}; {hint}")
 
 
 def _add(problems: list[Problem], key: str, message: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from evomerge.errors import MergeError
-from evomerge.recipes.recipe import Dataflow, Recipe, Segment, Stage, StageInput
+from evomerge.recipes.recipe import Dataflow, Recipe, Stage, StageInput, Step
 from tests.merging.lab import Lab, weights
 
 FIRST = "model.layers.0.self_attn.q_proj.weight"
@@ -134,12 +134,12 @@ def test_unknown_names_are_named(tmp_path: Path) -> None:
     assert "did you mean 'linear'?" in message
 
 
-def test_segments_must_lie_inside_their_models(tmp_path: Path) -> None:
+def test_steps_must_lie_inside_their_models(tmp_path: Path) -> None:
     lab = Lab.make(tmp_path)
-    flow = Dataflow((Segment("a", 0, 3),), "a", "a", "a")
+    flow = Dataflow((Step("a", 0), Step("a", 2)), "a", "a", "a")
     message = refused(lab, lab.staged([], dataflow=flow))
-    assert "takes layers 0 to 3 of 'a', which has 2" in message
-    empty = Dataflow((Segment("a", 1, 1),), "a", "a", "a")
+    assert "dataflow.steps[1] takes layer 2 of 'a', which has 2" in message
+    empty = Dataflow((), "a", "a", "a")
     assert "no layers" in refused(lab, lab.staged([], dataflow=empty))
 
 

@@ -13,7 +13,7 @@ from evomerge.merging.engine import Merger
 from evomerge.merging.stream import merge_to_disk
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.models.resident import load_resident, parameters_by_name
-from evomerge.recipes.recipe import Dataflow, Recipe, Segment, Source, Stage, StageInput
+from evomerge.recipes.recipe import Dataflow, Recipe, Source, Stage, StageInput, Step
 from tests.fixtures_models import tiny_model
 from tests.merging.lab import Lab, same, weights, write
 
@@ -24,7 +24,8 @@ def contents(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def stack(*segments: tuple[str, int, int], outside: str = "a") -> Dataflow:
-    return Dataflow(tuple(Segment(*s) for s in segments), outside, outside, outside)
+    steps = [Step(name, layer) for name, start, stop in segments for layer in range(start, stop)]
+    return Dataflow(tuple(steps), outside, outside, outside)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -72,9 +73,8 @@ def test_an_identity_stack_gives_the_model(tmp_path: Path) -> None:
 def test_stacks_renumber_layers(tmp_path: Path) -> None:
     lab = Lab.make(tmp_path / "lab", n=2)
     halved = lab.stage("halved", "passthrough", "b", scale=0.5)
-    flow = Dataflow(
-        (Segment("a", 0, 2), Segment("halved", 1, 2), Segment("b", 0, 1)), "b", "a", "b"
-    )
+    steps = (Step("a", 0), Step("a", 1), Step("halved", 1), Step("b", 0))
+    flow = Dataflow(steps, "b", "a", "b")
     merge_to_disk(lab.staged([halved], dataflow=flow), lab.merger(), tmp_path / "out")
     found = contents(tmp_path / "out")
     a, b = lab.models["a"], lab.models["b"]

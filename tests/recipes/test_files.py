@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from evomerge.errors import ConfigError, ModelError, ProblemsError
 from evomerge.recipes.build import RecipeSpec, build_recipe
 from evomerge.recipes.files import dump_recipe, load_recipe, save_recipe
-from evomerge.recipes.recipe import Recipe, Source
+from evomerge.recipes.recipe import Recipe, Source, Step
 from tests.recipes.declared import DECLARATIONS, sources
 from tests.recipes.test_values import values
 
@@ -49,8 +49,10 @@ def test_stages_whole_numbers_and_dataflow_survive() -> None:
         {"method": "odd", "inputs": ["a"], "bottom": 2, "name": "first"},
         {"method": "ties", "inputs": [{"source": "first", "shift": 1}], "base": "b", "weights": 1},
         dataflow={
-            "segments": [["stage2", 0, 4], ["a", 2, 6]],
-            "embed": "a",
+            "steps": [
+                {"source": "stage2", "layers": [0, 4]},
+                {"source": "a", "layer": 2, "scale": 2, "qk": 0.5, "write": -1},
+            ],
             "norm": "stage2",
             "head": "b",
         },
@@ -59,6 +61,28 @@ def test_stages_whole_numbers_and_dataflow_survive() -> None:
     assert loaded.hash() == recipe.hash()
     assert loaded == recipe
     assert loaded.stages[0].parameters["bottom"] == 2
+    assert loaded.dataflow is not None
+    assert loaded.dataflow.steps[3:] == (Step("stage2", 3), Step("a", 2, 2.0, 0.5, -1.0))
+    assert loaded.dataflow.embedding == recipe.base
+    plain = recipe.to_dict()["dataflow"]["steps"]
+    assert plain[3:] == [
+        {"source": "stage2", "layer": 3},
+        {"source": "a", "layer": 2, "scale": 2.0, "qk": 0.5, "write": -1.0},
+    ]
+
+
+def test_renaming_changes_no_routes_hash_and_a_scale_does() -> None:
+    def routed(name: str, **numbers: float) -> str:
+        step = {"source": name, "layer": 1, **numbers}
+        raw = {
+            "sources": {name: {"path": "x", "sha256": "s"}},
+            "parameters": [],
+            "dataflow": {"steps": [step, {**step, "layer": 0}]},
+        }
+        return load_recipe(raw, DECLARATIONS).hash()
+
+    assert routed("a") == routed("b", scale=1)
+    assert len({routed("a"), *(routed("a", **{n: 2}) for n in ("scale", "qk", "write"))}) == 4
 
 
 def test_the_short_form_finds_its_sources(tmp_path: Path) -> None:
@@ -136,10 +160,23 @@ def test_all_mistakes_come_with_file_and_key(tmp_path: Path) -> None:
             "parameters: got 3, expected",
         ),
         ("sources: {a: {path: x}}\nparameters: []\n", "sources.a.sha256: missing"),
-        (
-            "sources: {a: {path: x, sha256: s}}\nparameters: []\ndataflow: {segments: [[b, 0, 1], "
-            "[a, 3, 2], 4], embed: a, norm: a}\n",
-            r"(?s)dataflow.head: .*segments\[0\].*'b'.*segments\[1\].*3 to 2.*segments\[2\]: got 4",
+        *(
+            ("sources: {a: {path: x, sha256: s}}\nparameters: []\ndataflow: " + flow, message)
+            for flow, message in [
+                ("3", "dataflow: got 3, expected"),
+                ("{segments: []}", r"(?s)dataflow.segments: unknown key.*dataflow.steps: got None"),
+                ("{steps: []}", r"dataflow.steps: got \[\], expected a list of at least one"),
+                ("{steps: [4]}", r"steps\[0\]: got 4, expected {source, layer}"),
+                ("{steps: [{source: b, layer: 0}]}", r"steps\[0\].source: .*called 'b'"),
+                ("{steps: [{source: a, layer: -1}]}", r"steps\[0\].layer: got -1"),
+                ("{steps: [{source: a, layers: [3, 2]}]}", r"steps\[0\].layers: got \[3, 2\]"),
+                ("{steps: [{source: a, layer: 0, sacle: 2}]}", r"sacle: .*did you mean 'scale'"),
+                ("{steps: [{source: a, layers: [0, 1], qk: 2}]}", r"qk: .*Give layer by layer"),
+                ("{steps: [{source: a, layer: 0, scale: x}]}", "scale: got 'x', expected a number"),
+                ("{steps: [{source: a, layer: 0, scale: 0}]}", "scale 0.0, expected .* than 0"),
+                ("{steps: [{source: a, layer: 0, write: .nan}]}", "write: got nan, expected a finite"),
+                ("{steps: [{source: a, layer: 0}], head: c}", "dataflow.head: .*called 'c'"),
+            ]
         ),
     ],
 )

@@ -10,7 +10,7 @@ import yaml
 from evomerge.errors import ProblemsError, RecipeError
 from evomerge.models.architecture import TensorFacts
 from evomerge.recipes.mergekit import Imported, export_mergekit, import_mergekit, is_mergekit
-from evomerge.recipes.recipe import Recipe, Segment, Source, Stage
+from evomerge.recipes.recipe import Recipe, Source, Stage, Step
 from evomerge.recipes.values import evaluate
 from tests.recipes.declared import DECLARATIONS, N_LAYERS, model_tensors
 
@@ -108,18 +108,18 @@ def our_plan(recipe: Recipe) -> list[tuple[str, Stage | str, TensorFacts]]:
     """Return (kind, stage or source, tensor in its numbering) of each output tensor, in order."""
     stages = {stage.name: stage for stage in recipe.stages}
     flow = recipe.dataflow
-    segments = flow.segments if flow else (Segment(recipe.stages[-1].name, 0, N_LAYERS),)
-    ends = (flow.embed, flow.norm, flow.head) if flow else (recipe.stages[-1].name,) * 3
+    last = recipe.stages[-1].name if recipe.stages else ""
+    steps = flow.steps if flow else [Step(last, layer) for layer in range(N_LAYERS)]
+    ends = (flow.embedding, flow.norm, flow.head) if flow else (last,) * 3
     names = ["model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"]
     outer = [
         (name, stages.get(end, end), TENSORS[name]) for name, end in zip(names, ends, strict=True)
     ]
     inner = [
-        (fact.name.partition(f".{layer}.")[2], stages.get(segment.name, segment.name), fact)
-        for segment in segments
-        for layer in range(segment.start, segment.stop)
+        (fact.name.partition(f".{step.layer}.")[2], stages.get(step.source, step.source), fact)
+        for step in steps
         for fact in TENSORS.values()
-        if fact.layer == layer
+        if fact.layer == step.layer
     ]
     return [outer[0], *inner, *outer[1:]]
 
@@ -226,8 +226,10 @@ def test_stacks_become_a_dataflow() -> None:
     stack = load(read("passthrough-stack")).recipe
     assert stack.stages == ()
     assert stack.dataflow is not None
-    assert stack.dataflow.segments == (Segment("first", 0, 4), Segment("second", 2, 6))
-    assert (stack.dataflow.embed, stack.dataflow.head) == ("first", "second")
+    steps = [Step("first", layer) for layer in range(4)]
+    steps += [Step("second", layer) for layer in range(2, 6)]
+    assert stack.dataflow.steps == tuple(steps)
+    assert (stack.dataflow.embedding, stack.dataflow.head) == ("first", "second")
     shifted = load(read("slices-slerp")).recipe
     assert [i.shift for i in shifted.stages[1].inputs] == [0, 1]
 
