@@ -16,6 +16,8 @@ from evomerge.evaluation.intervals import Estimate
 from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.protocol import Executor, Failure, Outcome
 from evomerge.execution.registry import Crew
+from evomerge.merging.registry import METHODS
+from evomerge.recipes.files import load_recipe
 from evomerge.recipes.recipe import Recipe
 from evomerge.runs.driver.heart import held_run
 from evomerge.runs.driver.plan import needed_numbers
@@ -173,7 +175,7 @@ class _Reporter:
         best = str(self._state.final["best"])
         others = references(self._prepared)
         stored = self._state.candidates[best]
-        recipe = self._prepared.space.recipe(stored.genome or {})
+        recipe = load_recipe(self._records.recipe(stored.recipe_hash), METHODS.declarations())
         self._writer.add_references([(item.row, item.recipe.to_dict()) for item in others])
         ids = [*(item.row.candidate_id for item in others), best]
         self._writer.decide("open_test", {"candidates": ids})
