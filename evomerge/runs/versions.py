@@ -7,6 +7,7 @@ import evomerge
 
 PACKAGES = (
     "cma",
+    "cmaes",
     "lm_eval",
     "numpy",
     "optuna",

@@ -57,8 +57,10 @@ class AskBook:
         self.asked = 0
         self._starts = list(starts)
         self._waiting: dict[str, tuple[int, int, NDArray[np.float64]]] = {}
-        # Where a gene that always counts is continuous, copies don't happen by chance.
-        self._repeats = all(gene.is_cells for gene in space.genes if gene.active_if is None)
+        # Where a gene that always counts is continuous, copies don't happen by chance; paths, whose
+        # moves touch one thing at a time, are copied in any case.
+        cells = all(gene.is_cells for gene in space.genes if gene.active_if is None)
+        self._repeats = cells or not space.is_cube
         self._seen: set[int] = set()
 
     @property
@@ -96,8 +98,8 @@ class AskBook:
     ) -> list[T]:
         """Draw again what would be a copy of an earlier proposal, or of one among ``drawn``.
 
-        Only spaces made of whole numbers, steps and choices are looked at; after ``TRIES`` draws a
-        copy is kept, since the space may hold nothing else.
+        Only spaces of paths, or of whole numbers, steps and choices, are looked at; after ``TRIES``
+        draws a copy is kept, since the space may hold nothing else.
 
         Args:
             drawn: What the searcher has drawn.
@@ -205,6 +207,29 @@ def seeded_globals(*seed: int) -> Iterator[None]:
     finally:
         random.setstate(before)
         np.random.set_state(before_numpy)  # noqa: NPY002  given back as it was
+
+
+def need_cube(name: str, space: SearchSpace) -> None:
+    """Refuse a space of paths.
+
+    Args:
+        name: The searcher that needs the unit cube.
+        space: What is to be searched.
+
+    Raises:
+        SearchError: Genomes of ``space`` are no points of a cube.
+    """
+    if not space.is_cube:
+        raise SearchError(
+            f"{name} searches numbers and choices, but this run searches paths (dataflow.space: "
+            "path). Use the searcher path_evolution or random, or the dataflow space sakana or "
+            "blocks."
+        )
+
+
+def prior_means(space: SearchSpace) -> NDArray[np.float64]:
+    """Return where a numeric searcher's mean starts, shape ``(d,)``: priors, else the middle."""
+    return np.array([0.5 if gene.prior is None else gene.prior for gene in space.genes])
 
 
 def one_objective(name: str, n_objectives: int) -> None:

@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from evomerge.errors import SearchError
 from evomerge.recipes.declarations import Parameter
 from evomerge.recipes.space import SearchSpace
-from evomerge.search.asks import AskBook, Told, one_objective, seeded_globals
+from evomerge.search.asks import (
+    AskBook,
+    Told,
+    need_cube,
+    one_objective,
+    prior_means,
+    seeded_globals,
+)
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
 from evomerge.search.pycma import hash_anew
 from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
@@ -60,9 +67,10 @@ class _Drawn:
 
 @dataclass(frozen=True)
 class _Result:
-    """A sample with its loss (None: failed), the update and the mean that it was drawn from."""
+    """A sample, its genome and loss (None: failed), the update and mean that it was drawn from."""
 
     sample: Array
+    genome: Array
     loss: float | None
     update: int
     mean: Array
@@ -75,7 +83,9 @@ class _Result:
         Parameter(
             "sigma", "float", "First step; the genome is 1 wide.", default=0.2, low=1e-3, high=1
         ),
-        Parameter("x0", "list", "First mean: one number in [0, 1] a gene; the middle if absent."),
+        Parameter(
+            "x0", "list", "First mean: one number in [0, 1] a gene; priors or the middle if absent."
+        ),
         Parameter(
             "restarts",
             "str",
@@ -97,7 +107,8 @@ class _Result:
 class CmaEsSearcher:
     """Adapt a normal distribution to the best candidates (CMA-ES, by pycma).
 
-    Failures rank worst; a generation that failed as a whole changes nothing.
+    Failures rank worst; a generation that failed as a whole changes nothing. A gene that didn't
+    count in some of a generation's candidates moves its mean by as much less.
 
     Late results: ``ask()`` gives a generation that is used as a whole, once all of it is back.
     What ``ask(n)`` gave is used in the order of arrival: as soon as a generation's worth of results
@@ -117,13 +128,14 @@ class CmaEsSearcher:
         starts: Genomes of generation 0.
         population: Candidates per generation; None takes 4 + ⌊3 ln d⌋, or more as said above.
         sigma: First step, in widths of the cube.
-        x0: First mean, length ``d``, in [0, 1]; None takes the middle.
+        x0: First mean, length ``d``, in [0, 1]; None takes genes' priors, else the middle.
         restarts: ``none``, ``ipop`` or ``bipop``.
         separable: ``auto``, ``on`` or ``off``.
         active: Use negative weights.
 
     Raises:
-        SearchError: Several objectives, or ``x0`` of another length or out of the cube.
+        SearchError: A space of paths, several objectives, or ``x0`` of another length or out of the
+            cube.
     """
 
     def __init__(
@@ -140,12 +152,13 @@ class CmaEsSearcher:
         separable: Literal["auto", "on", "off"] = "auto",
         active: bool = True,
     ) -> None:
+        need_cube("cma_es", space)
         one_objective("cma_es", n_objectives)
         d = space.n_dims
         self._book = AskBook("cma_es", space, seed=seed, starts=starts)
         self._given_population = population
         self._sigma = sigma
-        self._x0 = _first_mean(x0, d)
+        self._x0 = prior_means(space) if x0 is None else _first_mean(x0, d)
         self._restarts = restarts
         self._diagonal = separable == "on" or (separable == "auto" and d > SEPARABLE_ABOVE)
         self._active = active
@@ -241,7 +254,8 @@ class CmaEsSearcher:
         if drawn.epoch != self._epoch:
             return
         loss = None if told.values is None else -told.values[0]
-        self._ready.append(_Result(drawn.samples[told.index], loss, drawn.update, drawn.mean))
+        sample = drawn.samples[told.index]
+        self._ready.append(_Result(sample, told.genome, loss, drawn.update, drawn.mean))
         if len(self._ready) >= self._es.popsize:
             self._update()
 
@@ -253,6 +267,7 @@ class CmaEsSearcher:
         if not losses:
             return  # nothing is known of any of them
         worst = max(losses) + (max(losses) - min(losses)) + 1e-9
+        before = es.mean.copy()
         late = [i for i, result in enumerate(results) if result.update != es.countiter]
         if late:
             then = np.mean([result.mean for result in results], axis=0)
@@ -266,6 +281,10 @@ class CmaEsSearcher:
                 [worst if result.loss is None else result.loss for result in results],
                 check_points=late or None,
             )
+        # What didn't count moved at random, so that part of the move is taken back.
+        share = self._book.space.active(np.array([r.genome for r in results])).mean(axis=0)
+        if (share < 1).any():
+            es.mean = before + share * (es.mean - before)
         self._mean = es.mean.copy()
 
     def _population(self, n: int | None) -> int:
@@ -342,9 +361,7 @@ class CmaEsSearcher:
         self._begin(mean, population, sigma, whole=n is None)
 
 
-def _first_mean(x0: Sequence[float] | None, d: int) -> Array:
-    if x0 is None:
-        return np.full(d, 0.5)
+def _first_mean(x0: Sequence[float], d: int) -> Array:
     mean = np.array(x0, dtype=float)
     if mean.shape != (d,) or not ((mean >= 0) & (mean <= 1)).all():
         raise SearchError(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from evomerge.recipes.declarations import Parameter
 from evomerge.recipes.genes import Gene
 from evomerge.recipes.space import SearchSpace
-from evomerge.search.asks import AskBook
+from evomerge.search.asks import AskBook, need_cube
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
 from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
 
@@ -45,6 +45,9 @@ class GridSearcher:
         starts: Genomes of generation 0.
         points: Values a gene.
         population: Candidates per generation.
+
+    Raises:
+        SearchError: A space of paths.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class GridSearcher:
         points: int = 3,
         population: int = 16,
     ) -> None:
+        need_cube("grid", space)
         self._book = AskBook("grid", space, seed=seed, starts=starts)
         self._population = population
         self._axes = [_axis(gene, points) for gene in space.genes]

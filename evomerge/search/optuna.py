@@ -17,7 +17,7 @@ from evomerge.errors import SearchError, nearest
 from evomerge.recipes.declarations import Parameter
 from evomerge.recipes.genes import Gene
 from evomerge.recipes.space import SearchSpace
-from evomerge.search.asks import AskBook, Told, seeded_globals
+from evomerge.search.asks import AskBook, Told, need_cube, seeded_globals
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
 from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
 from evomerge.search.studies import fill_study, generation_of, moved_to, study_to_plain
@@ -89,7 +89,7 @@ class OptunaSearcher:
         settings: Keyword arguments of the sampler.
 
     Raises:
-        SearchError: A sampler that is refused, or settings that it doesn't take.
+        SearchError: A space of paths, a sampler that is refused, or settings that it doesn't take.
     """
 
     def __init__(
@@ -104,6 +104,7 @@ class OptunaSearcher:
         window: int = 1000,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
+        need_cube("optuna", space)
         self._book = AskBook("optuna", space, seed=seed, starts=starts)
         self._population = population
         self._n_objectives = n_objectives

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from evomerge.errors import SearchError
 from evomerge.recipes.declarations import Parameter
 from evomerge.recipes.space import SearchSpace
-from evomerge.search.asks import AskBook
+from evomerge.search.asks import AskBook, need_cube
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
 from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
 
@@ -47,7 +47,7 @@ class SobolSearcher:
         population: Candidates per generation.
 
     Raises:
-        SearchError: Too many genes.
+        SearchError: Too many genes, or a space of paths.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class SobolSearcher:
     ) -> None:
         from scipy.stats import qmc
 
+        need_cube("sobol", space)
         if space.n_dims > MAX_DIMS:
             raise SearchError(
                 f"sobol takes at most {MAX_DIMS} genes, this space has {space.n_dims}. "
