@@ -20,12 +20,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from evomerge.errors import Problem, ProblemsError, nearest
+from evomerge.errors import Problem, ProblemsError, RecipeError, nearest
 from evomerge.models.architecture import TensorFacts
 from evomerge.recipes.conditions import apply_condition
 from evomerge.recipes.declarations import Declaration, Parameter
 from evomerge.recipes.plan import NODE_KEYS, Place, PlannedGene, Planner, has_search
 from evomerge.recipes.recipe import Recipe, Stage, StageInput
+from evomerge.recipes.route_template import route_space
+from evomerge.recipes.routes import RouteSpec
 from evomerge.recipes.space import SearchSpace
 from evomerge.recipes.spec import RecipeSpec, check_head, read_dataflow
 from evomerge.recipes.template import RecipeTemplate
@@ -40,6 +42,7 @@ def build_space(
     declarations: Mapping[str, Declaration],
     n_layers: int,
     tensors: Mapping[str, TensorFacts],
+    route: RouteSpec | None = None,
 ) -> SearchSpace:
     """Return the space of all recipes that ``spec`` allows.
 
@@ -48,23 +51,29 @@ def build_space(
         declarations: Methods by name.
         n_layers: Number of layers of the merged model.
         tensors: Its tensors by name.
+        route: The routes that are searched too; ``spec`` then has no dataflow of its own.
 
     Raises:
         ProblemsError: All mistakes at once, nothing being searched among them.
     """
-    builder = _Builder(spec, declarations, n_layers, tensors)
+    builder = _Builder(spec, declarations, n_layers, tensors, routed=route is not None)
     template = builder.template()
-    if not template.genes and not builder.problems:
+    if not template.genes and route is None and not builder.problems:
         builder.problem(
             spec.key,
-            "nothing is searched. Mark a value with {search: {low: …, high: …}}, "
-            "or merge once with 'evomerge merge'.",
+            "nothing is searched. Mark a value with {search: {low: …, high: …}}, search "
+            "dataflow: {space: …}, or merge once with 'evomerge merge'.",
         )
     builder.stop_on_problems()
     genes = [planned.gene for planned in template.genes]
     # A gene stands after the one that switches it.
     genes.sort(key=lambda gene: gene.active_if is not None)
-    return SearchSpace(genes, template)
+    if route is None:
+        return SearchSpace(genes, template)
+    try:
+        return route_space(genes, template, route)
+    except RecipeError as error:
+        raise ProblemsError(spec.where, [Problem("dataflow", str(error))]) from None
 
 
 def build_recipe(spec: RecipeSpec, declarations: Mapping[str, Declaration]) -> Recipe:
@@ -93,8 +102,10 @@ class _Builder:
         declarations: Mapping[str, Declaration],
         n_layers: int,
         tensors: Mapping[str, TensorFacts],
+        routed: bool = False,
     ) -> None:
         self._spec = spec
+        self._routed = routed or spec.dataflow is not None
         self._declarations = declarations
         self._n_layers = n_layers
         # What isn't a floating-point tensor is copied, never merged.
@@ -121,7 +132,7 @@ class _Builder:
             stage = self._stage(index, raw, [stage.name for stage in stages])
             if stage is not None:
                 stages.append(stage)
-        if not spec.stages and spec.dataflow is None:
+        if not spec.stages and not self._routed:
             self.problem(spec.key, "no stages. Give at least one, with a method and its inputs.")
         for name, key, stage_index, wanted in self._conditions:
             if message := apply_condition(self._genes, name, stage_index, wanted):

@@ -1,6 +1,7 @@
 """The space of paths: bounded sequences of layers, for searchers that insert, delete and swap."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,9 @@ from numpy.typing import NDArray
 
 from evomerge.errors import RecipeError
 from evomerge.recipes.genes import Gene
+from evomerge.recipes.hops import Hop, Hops, NetworkHops, NoHops, scale_gene
+from evomerge.recipes.recipe import Step
+from evomerge.recipes.routes import RouteSpec, check_steps
 from evomerge.recipes.space import Genome, SearchSpace, Template
 
 PATH = "path"
@@ -17,6 +21,61 @@ END = -1
 """What stands at the positions after a path's last step."""
 
 Array = NDArray[np.float64]
+
+
+class PathRoutes:
+    """The steps of a path, and the genes of a network that scales its hops.
+
+    Args:
+        spec: What may be proposed.
+
+    Raises:
+        RecipeError: Scales are a table, or can't be 1.
+    """
+
+    def __init__(self, spec: RouteSpec) -> None:
+        if spec.scales == "table":
+            raise RecipeError(
+                "the space path has no table of scales. Set dataflow.scales to none, hop or "
+                "network, or take the space sakana."
+            )
+        self.spec = spec
+        self.scale = scale_gene("scale", *spec.scale_range) if spec.scales == "hop" else None
+        self._number = {choice: index for index, choice in enumerate(spec.choices)}
+        self._law: Hops = NoHops()
+        if spec.scales == "network":
+            self._law = NetworkHops(len(spec.choices), *spec.scale_range)
+        self.genes: tuple[Gene, ...] = self._law.genes
+
+    def steps(self, genome: Mapping[str, Any]) -> tuple[Step, ...]:
+        """Return the route of ``genome``."""
+        steps = [Step(name, layer, scale) for name, layer, scale in genome[PATH]]
+        if self.scale is None:
+            for index, hop in enumerate(self._hops(steps), 1):
+                steps[index] = replace(steps[index], scale=self._law.scale(genome, hop))
+        return tuple(steps)
+
+    def genome_of(self, steps: Sequence[Step]) -> dict[str, Any]:
+        """Return the genome of a route.
+
+        Raises:
+            RecipeError: The space has no such route.
+        """
+        check_steps(steps, self.spec)
+        if self.scale is not None:
+            return {PATH: [[step.source, step.layer, step.scale] for step in steps]}
+        hops = zip(self._hops(steps), (step.scale for step in steps[1:]), strict=True)
+        path = [[step.source, step.layer, 1.0] for step in steps]
+        return {PATH: path} | self._law.genome_of(list(hops))
+
+    def activity(self, numbers: Array) -> NDArray[np.bool_]:
+        """Return that the network's genes always count."""
+        return np.ones(numbers.shape, dtype=bool)
+
+    def _hops(self, steps: Sequence[Step]) -> list[Hop]:
+        at = [self._number[step.source, step.layer] for step in steps]
+        last = max(self.spec.max_steps - 1, 1)
+        return [Hop(at[k - 1], at[k], k / last, f"step {k}") for k in range(1, len(at))]
 
 
 class PathSpace(SearchSpace):
@@ -136,6 +195,24 @@ class PathSpace(SearchSpace):
         if self.scale is not None:
             parts.append((np.rint(indices) != END) & (np.arange(self.max_steps) > 0))
         return np.concatenate(parts, axis=-1)
+
+    def middle(self) -> Array:
+        """Return the numeric genes' middle and a path of one step, the first choice."""
+        x = np.full(self.n_dims, 0.5)
+        x[: len(self.genes)] = self._numeric.middle()
+        first = len(self.genes)
+        x[first : first + self.max_steps] = END
+        x[first] = 0
+        return self.snap(x)
+
+    def draw(self, rng: np.random.Generator) -> Array:
+        """Return the encoding of a random genome: a length, then steps, all uniformly."""
+        x = rng.random(self.n_dims)
+        first = len(self.genes)
+        n_steps = int(rng.integers(1, self.max_steps, endpoint=True))
+        x[first : first + self.max_steps] = END
+        x[first : first + n_steps] = rng.integers(len(self.choices), size=n_steps)
+        return self.snap(x)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a plain form for the ledger."""

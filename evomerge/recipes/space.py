@@ -112,6 +112,14 @@ class SearchSpace:
         """Return which genes count at ``x``, shape ``(..., d)``, for ``x`` of that shape."""
         return self._mask(self._numbers(x))
 
+    def middle(self) -> NDArray[np.float64]:
+        """Return the encoding, shape ``(d,)``, at the genes' priors, or the cube's middle."""
+        return self.snap(np.array([0.5 if g.prior is None else g.prior for g in self.genes]))
+
+    def draw(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Return the encoding, shape ``(d,)``, of a random genome."""
+        return self.snap(rng.random(self.n_dims))
+
     def recipe(self, genome: Genome) -> Recipe:
         """Return the recipe of ``genome``.
 

@@ -1,6 +1,6 @@
 """The template of a search: genome → recipe and back, and the recipes that are known to be good."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,29 @@ class RecipeTemplate:
         self._declarations = declarations
         self._n_layers = n_layers
         self._tensors = tuple(tensors)
+
+    @property
+    def result(self) -> str:
+        """Name of the last stage; empty where there is none."""
+        return self._plan.stages[-1].name if self._plan.stages else ""
+
+    def idle_stages(self, names: Collection[str]) -> list[str]:
+        """Return the stages with genes that neither make one of ``names`` nor lead to one."""
+        reached = set(names)
+        for stage in reversed(self._plan.stages):
+            if stage.name in reached:
+                reached |= {item.name for item in stage.inputs} | {stage.base or ""}
+        searched = {planned.stage for planned in self.genes}
+        stages = enumerate(self._plan.stages)
+        return [s.name for i, s in stages if i in searched and s.name not in reached]
+
+    def names_of(self, recipe: Recipe) -> dict[str, str]:
+        """Return what this search calls the sources (by content) and stages (by place) of it."""
+        ours = {source.sha256: source.name for source in self._plan.sources}
+        known = [source for source in recipe.sources if source.sha256 in ours]
+        names = {source.name: ours[source.sha256] for source in known}
+        stages = zip(recipe.stages, self._plan.stages, strict=True)
+        return names | {theirs.name: mine.name for theirs, mine in stages}
 
     def recipe(self, genome: Mapping[str, Any]) -> Recipe:
         """Return the recipe of ``genome``, with values in canonical form.
