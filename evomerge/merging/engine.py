@@ -12,10 +12,14 @@ from torch import Tensor
 from evomerge.errors import MergeError
 from evomerge.merging.checks import RecipeCheck
 from evomerge.merging.chunks import BLOCK, Buffers, blocks
+from evomerge.merging.folding import Fold
 from evomerge.merging.kept import KeptFigures
+from evomerge.merging.layer_parts import BUFFERS
 from evomerge.merging.lowering import Lowering, wide_dtype
-from evomerge.merging.plan import BUFFERS, FLOATS, Layout, Leaf, Node, Output, Planner, fill
+from evomerge.merging.plan import FLOATS, Layout, Leaf, Node, Output, Planner, fill
 from evomerge.merging.registry import METHODS
+from evomerge.merging.route_form import RouteForm
+from evomerge.merging.route_plan import routed_outputs
 from evomerge.merging.statistics import Store
 from evomerge.models.checkpoint import Checkpoint, torch_dtype
 from evomerge.models.writer import TensorSpec
@@ -25,6 +29,10 @@ GPU_CHUNK = 1 << 24
 """Elements a piece on a GPU, where launching costs more than cache misses."""
 
 
+MAX_PLANS = 64
+"""Forms of recipes whose plans are kept."""
+
+
 @dataclass(frozen=True)
 class _Written:
     """What a target holds since the last merge into it."""
@@ -32,6 +40,7 @@ class _Written:
     target: "weakref.ref[Tensor]"
     version: int
     node: Node
+    fold: Fold | None
 
 
 class Merger:
@@ -67,7 +76,7 @@ class Merger:
         kept = None if cache_dir is None else KeptFigures(cache_dir / "statistics")
         self._store = Store(self._raw, kept)
         self._lowering = Lowering(self._raw, self._store, self._buffers, self._chunk)
-        self._written: dict[str, _Written] = {}
+        self._written: dict[tuple[str, int], _Written] = {}  # by name and target's id
         self._plans: dict[object, list[Output]] = {}
         self._raws: dict[tuple[str, str], Tensor] = {}
         self._spilled = False
@@ -110,7 +119,7 @@ class Merger:
             else:
                 merged = torch.empty(output.shape, dtype=dtype, device=device)
             with torch.inference_mode():
-                self._write(fill(output.frame, recipe), merged)
+                self._write_folded(fill(output.frame, recipe), output.fold, merged)
             yield output.name, merged.to("cpu")
 
     def merge_into(self, recipe: Recipe, targets: Mapping[str, Tensor]) -> int:
@@ -137,12 +146,13 @@ class Merger:
                 if target is None:
                     continue
                 node = fill(output.frame, recipe)
-                if self._holds(output.name, node, target):
+                key = (output.name, id(target))
+                if self._holds(key, node, target):
                     continue
-                self._written.pop(output.name, None)  # a merge that fails half-way has no claim
-                self._write(node, target)
-                claim = _Written(weakref.ref(target), _version(target), node)
-                self._written[output.name] = claim
+                self._written.pop(key, None)  # a merge that fails half-way has no claim
+                self._write_folded(node, output.fold, target)
+                claim = _Written(weakref.ref(target), _version(target), node, output.fold)
+                self._written[key] = claim
                 rewritten += 1
         return rewritten
 
@@ -183,16 +193,24 @@ class Merger:
                 stage.method: METHODS.get(stage.method).declaration.needs_base
                 for stage in recipe.stages
             }
-            self._plans[form] = Planner(recipe, self._layouts, takes_base).outputs()
+            planner = Planner(recipe, self._layouts, takes_base)
+            if len(self._plans) >= MAX_PLANS:  # a search for scales makes a form a candidate
+                del self._plans[next(iter(self._plans))]
+            if recipe.dataflow is None:
+                self._plans[form] = planner.outputs()
+            else:
+                route = RouteForm(recipe, self.checkpoints, self._layouts)
+                self._plans[form] = routed_outputs(recipe.dataflow, planner, route)
         return self._plans[form]
 
-    def _holds(self, name: str, node: Node, target: Tensor) -> bool:
+    def _holds(self, key: tuple[str, int], node: Node, target: Tensor) -> bool:
         """Whether ``target`` holds ``node`` since the last merge, and nobody wrote to it."""
-        written = self._written.get(name)
+        written = self._written.get(key)
         return (
             written is not None
             and written.target() is target
             and written.version == _version(target)
+            and written.fold == output.fold
             and written.node == node
         )
 
@@ -210,6 +228,15 @@ class Merger:
                 )
         if problems:
             raise MergeError("\n".join(problems) + "\nLoad the base model as target.")
+
+    def _write_folded(self, node: Node, fold: Fold | None, target: Tensor) -> None:
+        """Compute ``node``, folded, into ``target``, rounding once; within inference mode."""
+        if fold is None:
+            self._write(node, target)
+            return
+        wide = torch.empty(node.facts.shape, dtype=wide_dtype(node), device=target.device)
+        self._write(node, wide)
+        target.copy_(fold.apply(wide))
 
     def _write(self, node: Node, target: Tensor) -> None:
         """Compute ``node`` into ``target``, any floating dtype; within inference mode."""
