@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 
 from evomerge.errors import PluginError
-from evomerge.merging.plan import BUFFERS, FLOATS, Layout, Place
+from evomerge.merging.layer_parts import BUFFERS
+from evomerge.merging.plan import FLOATS, Layout, Place
 from evomerge.merging.registry import METHODS
+from evomerge.merging.route_form import RouteForm
 from evomerge.models.architecture import TensorFacts
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.recipes.recipe import Recipe, Stage
@@ -78,8 +80,13 @@ class RecipeCheck:
 
     def used(self) -> list[str]:
         """Return the sources that the result depends on and the base, in the recipe's order."""
-        reached = {self._recipe.base}
-        queue = self._ends()
+        reached = {self._recipe.base, *self._sources_of(self._ends())}
+        return [source.name for source in self._recipe.sources if source.name in reached]
+
+    def _sources_of(self, ends: Iterable[str]) -> list[str]:
+        """The sources behind sources and stages, in the recipe's order."""
+        reached: set[str] = set()
+        queue = list(ends)
         while queue:
             name = queue.pop()
             if name in self._stages:
@@ -145,9 +152,8 @@ class RecipeCheck:
                 )
 
     def _configurations(self) -> Iterator[str]:
-        base = self._checkpoints[self._recipe.base].config
-        for name in self.used():
-            config = self._checkpoints[name].config
+        for first, name in self._pairs():
+            base, config = self._checkpoints[first].config, self._checkpoints[name].config
             different = [
                 f"{key} {config[key]!r} instead of {base[key]!r}"
                 for key in SAME_CONFIG
@@ -155,26 +161,45 @@ class RecipeCheck:
             ]
             if different:
                 yield (
-                    f"source {name!r} is configured differently from the base "
-                    f"{self._recipe.base!r}: {'; '.join(different)}. "
-                    "Choose sources of one architecture."
+                    f"source {name!r} is configured differently from {self._called(first)}: "
+                    f"{'; '.join(different)}. Choose sources of one architecture."
                 )
 
+    def _pairs(self) -> Iterator[tuple[str, str]]:
+        """Sources whose weights are merged with each other: (one of them, another)."""
+        if self._recipe.dataflow is None:
+            yield from ((self._recipe.base, name) for name in self.used())
+            return
+        for stage in self._recipe.stages:
+            first, *others = self._sources_of([stage.name])
+            yield from ((first, name) for name in others)
+
+    def _called(self, name: str) -> str:
+        return f"the base {name!r}" if name == self._recipe.base else repr(name)
+
     def _ties(self) -> Iterator[str]:
-        tied = {name: self._checkpoints[name].tied for name in self.used()}
-        if len(set(tied.values())) > 1:
-            yes = ", ".join(repr(name) for name, is_tied in tied.items() if is_tied)
-            no = ", ".join(repr(name) for name, is_tied in tied.items() if not is_tied)
-            yield (
-                f"head and embedding are one tensor in {yes} and two in {no}. "
-                "Untie the former first (save it with tie_word_embeddings false and a "
-                "head of its own), or leave it out."
-            )
+        groups = [self.used()]
+        if self._recipe.dataflow is not None:  # a route's own head may come from anywhere
+            groups = [self._sources_of([stage.name]) for stage in self._recipe.stages]
+        for group in groups:
+            tied = {name: self._checkpoints[name].tied for name in group}
+            if len(set(tied.values())) > 1:
+                yes = ", ".join(repr(name) for name, is_tied in tied.items() if is_tied)
+                no = ", ".join(repr(name) for name, is_tied in tied.items() if not is_tied)
+                yield (
+                    f"head and embedding are one tensor in {yes} and two in {no}. "
+                    "Untie the former first (save it with tie_word_embeddings false and a "
+                    "head of its own), or leave it out."
+                )
 
     def _depth_problems(self, found: list[str]) -> Iterator[str]:
         """Sources of another depth, each with its message added to ``found``."""
         if self._recipe.dataflow is not None:
-            found += self._step_problems()
+            wrong = list(self._step_problems())
+            if not wrong and not found:
+                form = RouteForm(self._recipe, self._checkpoints, self._layouts)
+                wrong += form.problems()
+            found += wrong
             return
         depth = self._layouts[self._recipe.base].n_layers
         for name in self.used():
@@ -206,7 +231,8 @@ class RecipeCheck:
 
     def _vocabulary_problems(self, found: list[str]) -> Iterator[str]:
         base = _vocabulary(self._checkpoints[self._recipe.base])
-        for name in self.used():
+        # A route looks at its own embedding's and head's donors only.
+        for name in self.used() if self._recipe.dataflow is None else ():
             own = _vocabulary(self._checkpoints[name])
             if own is not None and base is not None and own != base:
                 found.append(

@@ -147,7 +147,7 @@ class Merger:
                     continue
                 node = fill(output.frame, recipe)
                 key = (output.name, id(target))
-                if self._holds(key, node, target):
+                if self._holds(output, node, target):
                     continue
                 self._written.pop(key, None)  # a merge that fails half-way has no claim
                 self._write_folded(node, output.fold, target)
@@ -203,9 +203,9 @@ class Merger:
                 self._plans[form] = routed_outputs(recipe.dataflow, planner, route)
         return self._plans[form]
 
-    def _holds(self, key: tuple[str, int], node: Node, target: Tensor) -> bool:
-        """Whether ``target`` holds ``node`` since the last merge, and nobody wrote to it."""
-        written = self._written.get(key)
+    def _holds(self, output: Output, node: Node, target: Tensor) -> bool:
+        """Whether ``target`` holds ``output`` since the last merge, and nobody wrote to it."""
+        written = self._written.get((output.name, id(target)))
         return (
             written is not None
             and written.target() is target

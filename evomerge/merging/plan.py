@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from evomerge.merging.folding import Fold
+from evomerge.merging.layer_parts import BUFFERS
 from evomerge.models.architecture import TensorFacts
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.recipes.recipe import Recipe, Source, Stage
 from evomerge.recipes.values import Value, evaluate
 
 FLOATS = frozenset({"F64", "F32", "BF16", "F16"})
-BUFFERS = ("rotary_emb.inv_freq", "attn.masked_bias", ".attn.bias", "embeddings.position_ids")
-"""Ends of names of constant buffers that old files store: never merged, and some may lack them."""
 
 
 @dataclass(frozen=True)
@@ -134,16 +134,18 @@ class Output:
         name: Its name there.
         frame: What it is made of, without coefficients.
         dtype: safetensors' name of its element type.
+        fold: (routes) what becomes of it then.
     """
 
     name: str
     frame: Frame | Leaf
     dtype: str
+    fold: Fold | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor."""
-        return self.frame.facts.shape
+        return self.frame.facts.shape if self.fold is None else self.fold.shape
 
 
 def fill(frame: Frame | Leaf, recipe: Recipe) -> Node:
@@ -179,11 +181,20 @@ class Layout:
 
     Args:
         checkpoint: The checkpoint.
+
+    Attributes:
+        n_layers: Number of layers.
+        places: Place → facts of the tensor.
+        layers: The tensors of each layer.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.n_layers = checkpoint.n_layers
         self.places = {Place.of(facts): facts for facts in checkpoint.tensors.values()}
+        self.layers: list[list[TensorFacts]] = [[] for _ in range(self.n_layers)]
+        for place, facts in self.places.items():
+            if place.layer is not None:
+                self.layers[place.layer].append(facts)
 
     def outside(self) -> list[Place]:
         """Return the places outside the layers."""
@@ -214,13 +225,11 @@ class Planner:
         self._depths: dict[str, int] = {}
 
     def outputs(self) -> list[Output]:
-        """Return what the merged model consists of, in the order in which it is written."""
-        if self._recipe.dataflow is not None:
-            return self._stacked()
+        """Return what the last stage's model consists of, in the order in which it is written."""
         base = self._layouts[self._recipe.base]
         last = self._recipe.stages[-1].name
         return [
-            self._output(place.name, facts, self.frame(last, place) or self._leaf_of_base(place))
+            self.output(place.name, facts, self.frame(last, place) or self._leaf_of_base(place))
             for place, facts in base.places.items()
         ]
 
@@ -277,34 +286,14 @@ class Planner:
         assert isinstance(leaf, Leaf)
         return leaf
 
-    def _output(self, name: str, facts: TensorFacts, frame: Frame | Leaf) -> Output:
+    def output(
+        self, name: str, facts: TensorFacts, frame: Frame | Leaf, fold: Fold | None = None
+    ) -> Output:
+        """Return a tensor of the result that ``frame`` is for; ``facts`` tell its dtype."""
         dtype = facts.dtype
         if self._recipe.dtype is not None and dtype in FLOATS:
             dtype = SAFETENSORS_DTYPES[self._recipe.dtype]
-        return Output(name, frame, dtype)
-
-    def _stacked(self) -> list[Output]:
-        """The tensors of a route: what stands before the layers, the layers, the rest."""
-        flow = self._recipe.dataflow
-        assert flow is not None
-        before: list[Output] = []
-        after: list[Output] = []
-        for place, facts in self._layouts[self._recipe.base].places.items():
-            if place.layer is not None:
-                continue
-            origin = (
-                flow.head if facts.role == "head" else flow.embedding if facts.before else flow.norm
-            )
-            frame = self.frame(origin, place) or self._leaf_of_base(place)
-            (before if facts.before else after).append(self._output(place.name, facts, frame))
-        middle = []
-        for depth, step in enumerate(flow.steps):
-            for pattern in self.layout(step.source).patterns():
-                found = self.frame(step.source, Place(pattern, step.layer))
-                if found is not None:
-                    name = Place(pattern, depth).name
-                    middle.append(self._output(name, found.facts, found))
-        return [*before, *middle, *after]
+        return Output(name, frame, dtype, fold)
 
 
 SAFETENSORS_DTYPES = {"float64": "F64", "float32": "F32", "bfloat16": "BF16", "float16": "F16"}
