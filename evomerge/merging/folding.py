@@ -145,7 +145,7 @@ def fold_final_norm(facts: TensorFacts, running: float, family: Family) -> Fold 
     is_gain = facts.role == "norm" and not facts.name.endswith(".bias")
     if running > 0 or not is_gain or facts.before:
         return None
-    return _gain(facts, local_name(facts.name).removesuffix(".weight"), -1.0, family)
+    return _gain(facts, local_name(facts.name.removesuffix(".weight")), -1.0, family)
 
 
 def fold_problem(

@@ -6,7 +6,7 @@ base's. What that can't express is a problem, found here before anything is merg
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evomerge.merging.folding import (
@@ -41,6 +41,21 @@ OTHER_SETTINGS = re.compile(r"^(rope_theta|no_rope_layers|rope_interleaved?_laye
 """Settings that ``SETTINGS`` matches and that stand elsewhere or once a layer."""
 
 _BY_NUMBER = "scale_attn_by_inverse_layer_idx"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What is behind a step of a route.
+
+    Args:
+        name: The source.
+        layer: Its layer.
+        settings: Its full configuration, or one block of it.
+    """
+
+    name: str
+    layer: int
+    settings: Mapping[str, Any]
 
 
 class RouteForm:
@@ -142,6 +157,11 @@ class RouteForm:
         donor = self._checkpoints[self.origin(self._flow.head)[0]]
         return self._base.tied and donor.tied and self._flow.head == self._flow.embedding
 
+    @property
+    def base_tied(self) -> bool:
+        """Whether the head is the embedding in the base."""
+        return self._base.tied
+
     def heads(self) -> list[Place]:
         """Return the places of the head; none where it's tied."""
         if self.tied:
@@ -160,8 +180,8 @@ class RouteForm:
         fitting = [f for f in found if any(n.endswith(f.name) or f.name.endswith(n) for n in tied)]
         return Place.of(max(fitting or found, key=lambda facts: facts.shape[0]))
 
-    def per_layer(self, inside: str | None) -> list[tuple[str, int, Mapping[str, Any]]]:
-        """Return the source, layer and full settings behind each step.
+    def settings(self, inside: str | None) -> tuple[Mapping[str, Any], list[Origin]]:
+        """Return the base's full settings, and what is behind each step.
 
         Args:
             inside: Block of the configuration with the settings; None for the whole.
@@ -170,7 +190,8 @@ class RouteForm:
         for name in self._configs:
             full = full_config(self._checkpoints[name].config)
             blocks[name] = full if inside is None else full.get(inside, {})
-        return [(name, layer, blocks[name]) for name, layer in self._origins]
+        origins = [Origin(name, layer, blocks[name]) for name, layer in self._origins]
+        return blocks[self.base], origins
 
     def _layer(self, index: int) -> Sequence[TensorFacts]:
         name, layer = self._origins[index]

@@ -1,12 +1,13 @@
 """Merging from disk to disk, one tensor at a time, into an ordinary checkpoint."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from evomerge.errors import MergeError
 from evomerge.merging.engine import Merger
+from evomerge.merging.plan import Layout
+from evomerge.merging.route_form import Origin, RouteForm
 from evomerge.models.architecture import TEXT_CONFIGS
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.models.writer import MAX_SHARD_BYTES, write_checkpoint
@@ -39,14 +40,6 @@ PERIODS = (
 """Keys of config.json that say that every so many layers one is of another kind."""
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a layer of a stack comes from: layer ``layer`` of ``checkpoint``."""
-
-    checkpoint: Checkpoint
-    layer: int
-
-
 def merge_to_disk(
     recipe: Recipe,
     merger: Merger,
@@ -58,7 +51,7 @@ def merge_to_disk(
     """Merge ``recipe`` into a new folder that transformers can load.
 
     The weights are bit for bit those of ``merger.merge_into``. Configuration comes from the base,
-    with the recipe's dtype and the depth of its layer stack; the tokenizer from the recipe's
+    with the recipe's dtype and what its route needs; the tokenizer from the recipe's
     tokenizer source. At most one tensor is in memory besides the sources' page cache.
 
     Args:
@@ -94,86 +87,88 @@ def config_changes(recipe: Recipe, checkpoints: Mapping[str, Checkpoint]) -> dic
     """Return the keys of the base's config.json that the merged model needs other values for.
 
     Raises:
-        MergeError: The layer stack breaks a pattern that the configuration can't express.
+        MergeError: The route has layers that one configuration can't express.
     """
     config = checkpoints[recipe.base].config
+    layouts = {name: Layout(checkpoint) for name, checkpoint in checkpoints.items()}
+    form = None if recipe.dataflow is None else RouteForm(recipe, checkpoints, layouts)
     changes: dict[str, Any] = {}
     if recipe.dtype is not None:
         changes["dtype"] = recipe.dtype
-    if recipe.dataflow is not None:
-        changes |= _stacked(config, _origins(recipe, checkpoints))
+    if form is not None:
+        changes |= _routed(form, None)
     for key in TEXT_CONFIGS:
         block = config.get(key)
         if isinstance(block, Mapping):
             inner: dict[str, Any] = {}
             if recipe.dtype is not None:
                 inner |= {k: recipe.dtype for k in ("dtype", "torch_dtype") if k in block}
-            if recipe.dataflow is not None:
-                origins = _origins(recipe, checkpoints)
-                inner |= _stacked(block, origins, inside=key)
+            if form is not None:
+                inner |= _routed(form, key)
             if inner:
                 changes[key] = {**block, **inner}
     return changes
 
 
-def _origins(recipe: Recipe, checkpoints: Mapping[str, Checkpoint]) -> list[Origin]:
-    """The source layer behind each layer of the stack; of a stage, its first input's."""
-    assert recipe.dataflow is not None
-    stages = {stage.name: stage for stage in recipe.stages}
-    origins = []
-    for step in recipe.dataflow.steps:
-        name, layer = step.source, step.layer
-        while name in stages:
-            first = stages[name].inputs[0]
-            name, layer = first.name, layer + first.shift
-        origins.append(Origin(checkpoints[name], layer))
-    return origins
-
-
-def _stacked(
-    config: Mapping[str, Any], origins: list[Origin], *, inside: str | None = None
-) -> dict[str, Any]:
-    """Depth and per-layer settings of a stack, for one block of a configuration."""
-
-    def settings(origin: Origin) -> Mapping[str, Any]:
-        own = origin.checkpoint.config
-        block: Mapping[str, Any] = own if inside is None else own.get(inside, {})
-        return block
-
-    changes: dict[str, Any] = {key: len(origins) for key in DEPTHS if key in config}
+def _routed(form: RouteForm, inside: str | None) -> dict[str, Any]:
+    """Depth, kinds of layers, widths and tie of a route, for one block of its configuration."""
+    base, origins = form.settings(inside)
+    if not any(key in base for key in DEPTHS):
+        return {}
+    changes: dict[str, Any] = {key: len(origins) for key in DEPTHS if key in base}
     for key in PER_LAYER:
-        if isinstance(config.get(key), list):
-            changes[key] = [_entry(settings(origin), key, origin) for origin in origins]
+        if isinstance(base.get(key), list):
+            changes[key] = [_entry(origin, key) for origin in origins]
     for key in LAYER_NUMBERS:
-        if isinstance(config.get(key), list):
+        if isinstance(base.get(key), list):
             changes[key] = [
-                layer
-                for layer, origin in enumerate(origins)
-                if origin.layer in (settings(origin).get(key) or [])
+                index
+                for index, origin in enumerate(origins)
+                if origin.layer in (origin.settings.get(key) or [])
             ]
     for key in PERIODS:
-        period = config.get(key)
-        covered = "layer_types" in config and key in PERIODS[-2:]
+        period = base.get(key)
+        covered = "layer_types" in changes and key in PERIODS[-2:]
         if isinstance(period, int) and period > 1 and not covered:
             _check_phase(key, period, origins)
-    return changes
+    if "layer_types" in changes:
+        changes |= _window(base, origins)
+    if form.base_tied and not form.tied:
+        changes["tie_word_embeddings"] = False
+    return changes | form.widths.config_changes()
 
 
-def _entry(config: Mapping[str, Any], key: str, origin: Origin) -> Any:
-    values = config.get(key)
+def _window(base: Mapping[str, Any], origins: Sequence[Origin]) -> dict[str, Any]:
+    """The sliding window of the layers that have one, where the base's is another."""
+    sliding = [o for o in origins if "sliding" in o.settings["layer_types"][o.layer]]
+    windows = {origin.settings.get("sliding_window"): origin.name for origin in sliding}
+    if len(windows) > 1:
+        told = ", ".join(f"{window} in {name!r}" for window, name in windows.items())
+        raise MergeError(
+            f"the route's sliding windows differ: {told}. A checkpoint has one for all its "
+            "layers; choose sources that agree in sliding_window."
+        )
+    if not windows or base.get("sliding_window") in windows:
+        return {}
+    changes: dict[str, Any] = {"sliding_window": next(iter(windows))}
+    return changes | ({"use_sliding_window": True} if "use_sliding_window" in base else {})
+
+
+def _entry(origin: Origin, key: str) -> Any:
+    values = origin.settings.get(key)
     if not isinstance(values, list) or origin.layer >= len(values):
         raise MergeError(
-            f"config.json of {origin.checkpoint.folder} has no {key!r} for layer {origin.layer}, "
-            "which the layer stack takes. Choose layers of models with equal configurations."
+            f"the configuration of {origin.name!r} has no {key!r} for layer {origin.layer}, which "
+            "the route takes. Choose layers of models with equal configurations."
         )
     return values[origin.layer]
 
 
-def _check_phase(key: str, period: int, origins: list[Origin]) -> None:
-    for layer, origin in enumerate(origins):
-        if layer % period != origin.layer % period:
+def _check_phase(key: str, period: int, origins: Sequence[Origin]) -> None:
+    for index, origin in enumerate(origins):
+        if index % period != origin.layer % period:
             raise MergeError(
-                f"layer {origin.layer} of {origin.checkpoint.folder} becomes layer {layer} of the "
-                f"stack, but {key} = {period} in config.json makes every {period}th layer another "
-                f"kind. Cut and repeat runs of layers by multiples of {period} layers."
+                f"layer {origin.layer} of {origin.name!r} becomes layer {index} of the route, but "
+                f"{key} = {period} in config.json makes every {period}th layer another kind. "
+                f"Cut and repeat runs of layers by multiples of {period} layers."
             )
