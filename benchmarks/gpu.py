@@ -51,7 +51,7 @@ def main() -> None:
 
 def measure_merges(worker: Worker, spec: WorkerSpec) -> None:
     """Print the bandwidth of merges beside that of a copy."""
-    targets = worker.model.parameters(worker.base)
+    targets = worker.residents.targets
     copies = {name: torch.empty_like(tensor) for name, tensor in targets.items()}
     n_bytes = sum(tensor.nbytes for tensor in targets.values())
 
@@ -114,7 +114,7 @@ def seconds(work: Callable[[], None]) -> float:
 
 def count(worker: Worker) -> int:
     """Return the number of parameters."""
-    return sum(tensor.numel() for tensor in worker.model.parameters(worker.base).values())
+    return sum(tensor.numel() for tensor in worker.residents.targets.values())
 
 
 def recipe(spec: WorkerSpec, method: str, weight: float) -> Recipe:

@@ -34,10 +34,11 @@ from evomerge.execution.devices import (
     resolve_device,
 )
 from evomerge.execution.protocol import BlockRef, BlockScores, Failure, Job, Outcome
+from evomerge.execution.residents import Residents
 from evomerge.merging.engine import Merger
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.recipes.declarations import load_plugin_file
-from evomerge.recipes.recipe import Source
+from evomerge.recipes.recipe import Recipe, Source
 
 BATCHES_IN_CLASS = 120
 """Characters that the limits of batches may take in a numeric class, a column of 255."""
@@ -135,10 +136,19 @@ class WorkerSpec:
         if evaluators is None:
             evaluators = {spec.name: spec.build() for spec in self.evaluators}
         n_devices = torch.cuda.device_count() if spread else 1
+        residents = Residents(
+            scratch=model.model,
+            targets=model.parameters(base),
+            merger=merger,
+            base=self.base,
+            dtype=self.dtype,
+            device=None if spread else device,
+            trusted=frozenset(s.name for s in self.sources if s.trust_remote_code),
+        )
         return Worker(
             model=model,
             merger=merger,
-            base=base,
+            residents=residents,
             evaluators=evaluators,
             device=device,
             numeric_class=numeric_class(device, self.threads, n_devices=n_devices),
@@ -180,7 +190,7 @@ class Worker:
     Args:
         model: The resident model.
         merger: Writes recipes into its parameters.
-        base: Checkpoint of the base, which names the parameters.
+        residents: Builds the models of recipes with a dataflow.
         evaluators: Task → evaluator.
         device: Where the model lies.
         numeric_class: What decides rounding besides recipe and batches.
@@ -190,7 +200,7 @@ class Worker:
 
     model: LanguageModel
     merger: Merger
-    base: Checkpoint
+    residents: Residents
     evaluators: Mapping[str, Evaluator]
     device: str = "cpu"
     numeric_class: str = ""
@@ -198,7 +208,6 @@ class Worker:
     on_step: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
-        self._targets = self.model.parameters(self.base)
         self._prepared: dict[tuple[str, str], Any] = {}
         self._limits: dict[str, int] = {}
 
@@ -209,9 +218,12 @@ class Worker:
             Scores, or the failure; only KeyboardInterrupt is raised.
         """
         attempt = _Attempt(job)
-        failure = self._try(attempt)
-        while failure is not None and failure.kind == "memory" and self._give_up_memory(attempt):
+        try:
             failure = self._try(attempt)
+            while failure and failure.kind == "memory" and self._give_up_memory(attempt):
+                failure = self._try(attempt)
+        finally:
+            self.model.model = self.residents.scratch
         if failure is not None:
             # A merge that ended half-way, or a model that a task has touched, is written anew.
             self.merger.forget()
@@ -235,7 +247,7 @@ class Worker:
             if not attempt.merged:
                 self._begin(attempt, "merging")
                 with attempt.timed("merge"):
-                    self.merger.merge_into(job.recipe, self._targets)
+                    self._build(job.recipe)
                     if self.device != "cpu":
                         torch.cuda.synchronize()
                 attempt.merged = True
@@ -247,6 +259,13 @@ class Worker:
         except Exception as error:  # noqa: BLE001  a candidate must never end a run
             return failure_of(error, attempt.step)
         return None
+
+    def _build(self, recipe: Recipe) -> None:
+        """Make the model that is scored: the resident one rewritten, or a route."""
+        if recipe.dataflow is None:
+            self.merger.merge_into(recipe, self.residents.targets)
+        else:
+            self.model.model = self.residents.route(recipe)
 
     def _begin(self, attempt: _Attempt, step: str, task: tuple[str, str] | None = None) -> None:
         attempt.step, attempt.task = step, task

@@ -319,7 +319,7 @@ def spilled_and_not(spec: WorkerSpec, device: str) -> list[list[Any]]:
         if spill:
             worker.merger.spill()
         worker.run(recipes[1])
-        found.append([t.cpu().numpy().copy() for t in worker._targets.values()])
+        found.append([t.cpu().numpy().copy() for t in worker.residents.targets.values()])
     return found
 
 

@@ -1,0 +1,148 @@
+"""The models that a worker's routes go through: sources as they are, stages merged in place.
+
+Each is loaded when a route first names it and stays in memory. The worker's own resident model
+stands for the recipe's first stage, or for the base where the recipe has no stages.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from evomerge.errors import MergeError
+from evomerge.merging.engine import Merger
+from evomerge.merging.routing import Router
+from evomerge.models.checkpoint import Checkpoint
+from evomerge.models.resident import load_resident, parameters_by_name
+from evomerge.recipes.recipe import Dataflow, Recipe, Step
+
+BASE = ""
+"""Name under which the router finds the model whose configuration routes have; no source has it."""
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """A model that merges write into, and its tensors by their names on disk."""
+
+    model: nn.Module
+    targets: Mapping[str, Tensor]
+
+
+@dataclass
+class Residents:
+    """Builds routed models for a worker.
+
+    Args:
+        scratch: The worker's resident model, of the base's configuration.
+        targets: Its tensors by their names on disk.
+        merger: Writes stages into models.
+        base: Name of the base.
+        dtype: Element type of the models; None keeps each source's own.
+        device: Where they lie; None where the worker's model is laid over several devices.
+        trusted: Sources whose own code may run.
+    """
+
+    scratch: nn.Module
+    targets: Mapping[str, Tensor]
+    merger: Merger
+    base: str
+    dtype: str | None
+    device: str | None
+    trusted: frozenset[str] = frozenset()
+    _sources: dict[str, nn.Module] = field(default_factory=dict)
+    _slots: dict[str, _Slot] = field(default_factory=dict)
+    _named: dict[str, nn.Module] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._own = _Slot(self.scratch, self.targets)
+        self._router = Router(self._named, BASE)
+
+    def route(self, recipe: Recipe) -> nn.Module:
+        """Return a model that follows the recipe's dataflow.
+
+        It holds until the next call, or until something else is merged into the scratch model.
+        Stages are rewritten only where their coefficients changed.
+
+        Raises:
+            MergeError: The recipe can't be routed.
+            ModelError: A source can't be loaded.
+        """
+        flow = recipe.dataflow
+        assert flow is not None
+        self._named.clear()
+        self._named[BASE] = self.scratch
+        stages = {stage.name: index for index, stage in enumerate(recipe.stages)}
+        for name in names_of(flow):
+            if name in stages:
+                self._named[name] = self._merged(recipe, stages[name])
+            elif name == self.base and not recipe.stages:
+                self._named[name] = self._written(self._own, recipe, name)
+            elif name in self.merger.checkpoints:
+                self._named[name] = self._source(name)
+        return self._router.build(flow)
+
+    def _source(self, name: str) -> nn.Module:
+        if name not in self._sources:
+            self._sources[name] = self._load(self.merger.checkpoints[name].folder, name)
+        return self._sources[name]
+
+    def _merged(self, recipe: Recipe, index: int) -> nn.Module:
+        """Return the model that stage ``index`` makes."""
+        name = recipe.stages[index].name
+        root = _root(recipe, name)
+        slot = self._slots.get(name)
+        if slot is None:
+            checkpoint = self.merger.checkpoints[root]
+            if index == 0 and checkpoint.n_layers == self.merger.checkpoints[self.base].n_layers:
+                slot = self._own
+            else:
+                model: Any = self._load(checkpoint.folder, root)
+                slot = _Slot(model, parameters_by_name(model, checkpoint))
+            self._slots[name] = slot
+        upto = replace(recipe, stages=recipe.stages[: index + 1])
+        return self._written(slot, upto, name)
+
+    def _written(self, slot: _Slot, recipe: Recipe, name: str) -> nn.Module:
+        """Write all layers of a source or stage into a slot's model and return that."""
+        depth = depth_of(recipe, self.merger.checkpoints, name)
+        steps = tuple(Step(name, layer) for layer in range(depth))
+        whole = replace(recipe, dataflow=Dataflow(steps, name, name, name), _hash=[])
+        self.merger.merge_into(whole, slot.targets)
+        return slot.model
+
+    def _load(self, folder: Path, name: str) -> nn.Module:
+        if self.device is None:
+            raise MergeError(
+                "a route can't go through models that are laid over several GPUs. "
+                "Give each worker one GPU that holds the sources, or use a smaller recipe.dtype."
+            )
+        return load_resident(
+            folder,
+            dtype=self.dtype,
+            device=self.device,
+            trust_remote_code=name in self.trusted,
+        )
+
+
+def names_of(flow: Dataflow) -> list[str]:
+    """Return the sources and stages that a dataflow names, each once."""
+    ends = (flow.embedding, flow.norm, flow.head)
+    return list(dict.fromkeys([*(step.source for step in flow.steps), *ends]))
+
+
+def depth_of(recipe: Recipe, checkpoints: Mapping[str, Checkpoint], name: str) -> int:
+    """Return the number of layers of a source or stage."""
+    if name in checkpoints:
+        return checkpoints[name].n_layers
+    stage = next(stage for stage in recipe.stages if stage.name == name)
+    return min(depth_of(recipe, checkpoints, i.name) - i.shift for i in stage.inputs)
+
+
+def _root(recipe: Recipe, name: str) -> str:
+    """Return the source whose form a source or stage has: that of its first input."""
+    stages = {stage.name: stage for stage in recipe.stages}
+    while name in stages:
+        name = stages[name].inputs[0].name
+    return name
