@@ -51,9 +51,10 @@ def merge(
     if json:
         print_json(merged)
         return
+    done = [*merged.methods, *([f"a route of {merged.n_steps} steps"] if merged.n_steps else [])]
     print(
         f"{merged.out}: {merged.n_tensors} tensors, {size(merged.n_bytes)}, "
-        f"{' + '.join(merged.methods)}, recipe {merged.recipe_hash[:12]}"
+        f"{' + '.join(done)}, recipe {merged.recipe_hash[:12]}"
     )
 
 

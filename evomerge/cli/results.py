@@ -19,6 +19,7 @@ from evomerge.cli.display import (
     table,
 )
 from evomerge.cli.options import JsonOption, RunArgument, find_run
+from evomerge.cli.routes import SvgOption, print_route, save_route
 
 if TYPE_CHECKING:
     from evomerge.runs.ledger.rows import AttemptRow
@@ -68,11 +69,14 @@ def show(
             "last log lines.",
         ),
     ] = False,
+    svg: SvgOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show one candidate: recipe, parents, scores, attempts and why they failed."""
+    """Show one candidate: route, recipe, parents, scores, attempts and why they failed."""
     with _results(run) as results:
         found = results.show(candidate)
+        name = results.row.name
+    save_route(found.recipe, svg, heading=f"{name}: candidate {found.candidate}")
     if json:
         print_json(found)
         return
@@ -132,6 +136,7 @@ def _print_candidate(found: "CandidateDetails", *, detail: bool) -> None:
     if scores:
         columns = ["split", "objective or task", "value and 95 % interval", ">examples"]
         print_table(table("Scores", columns, scores))
+    print_route(found.recipe)
     out = console()
     out.print("Recipe", style="bold")
     out.print(dump_yaml(dict(found.recipe)), markup=False, soft_wrap=True)
@@ -227,5 +232,8 @@ def _print_report(found: "Report") -> None:
             f"{pair.objective}: best found ({pair.candidate}) minus the best other "
             f"({labels[pair.other]}): {interval(e.value, e.low, e.high, 3)}"
         )
+    if found.recipe.get("dataflow"):
+        print("\nBest found")
+        print_route(found.recipe)
     if found.openings > 1:
         say(f"The test split was opened {found.openings} times.")

@@ -1,5 +1,6 @@
 """A candidate as something to keep: an ordinary checkpoint, its recipe, or a mergekit file."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ from evomerge.errors import LedgerError
 from evomerge.recipes.recipe import Recipe, Source
 from evomerge.runs.reading.card import model_card
 from evomerge.runs.reading.results import CandidateDetails, RunResults
+from evomerge.runs.reading.route import card_section
 
 Format = Literal["hf", "recipe", "mergekit"]
 RECIPE_FILE = "recipe.yaml"
@@ -41,8 +43,9 @@ def export(path: Path, candidate: str, out: Path, *, format: Format = "hf") -> P
         rows = {row.candidate_id: row for row in results.records.candidates()}
         if format == "hf":
             _check_sound(details)
-            card = model_card(details, results.row, rows)
-            return _export_checkpoint(details, out, card)
+            section, pictures = card_section(details.recipe)
+            card = model_card(details, results.row, rows, section)
+            return _export_checkpoint(details, out, {"README.md": card, **pictures})
     finally:
         results.close()
     if format == "recipe":
@@ -58,8 +61,8 @@ def _check_sound(details: CandidateDetails) -> None:
         )
 
 
-def _export_checkpoint(details: CandidateDetails, out: Path, card: str) -> Path:
-    """Merge to disk, streaming; the card and the recipe go with it."""
+def _export_checkpoint(details: CandidateDetails, out: Path, card: Mapping[str, str]) -> Path:
+    """Merge to disk, streaming; the card's files and the recipe go with it."""
     from evomerge.merging.engine import Merger
     from evomerge.merging.stream import merge_to_disk
     from evomerge.models.checkpoint import Checkpoint
@@ -71,7 +74,7 @@ def _export_checkpoint(details: CandidateDetails, out: Path, card: str) -> Path:
         for source in recipe.sources
     }
     merger = Merger(checkpoints, {source.name: source for source in recipe.sources})
-    extra = {"README.md": card, RECIPE_FILE: dump_yaml(dict(details.recipe))}
+    extra = {**card, RECIPE_FILE: dump_yaml(dict(details.recipe))}
     return merge_to_disk(recipe, merger, out, extra_files=extra)
 
 

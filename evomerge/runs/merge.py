@@ -22,6 +22,7 @@ from evomerge.models.writer import MAX_SHARD_BYTES
 from evomerge.recipes.files import load_recipe
 from evomerge.recipes.mergekit import import_mergekit, is_mergekit
 from evomerge.recipes.recipe import Recipe, Source
+from evomerge.runs.reading.route import card_section
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Merged:
         n_tensors: Number of tensors.
         n_bytes: Bytes of all tensors.
         licences: What stands against passing it on, one line each.
+        n_steps: Number of steps of its route, 0 where it has none.
     """
 
     out: Path
@@ -47,6 +49,7 @@ class Merged:
     n_tensors: int
     n_bytes: int
     licences: tuple[str, ...]
+    n_steps: int = 0
 
 
 def merge_file(file: Path, out: Path, *, max_shard_bytes: int = MAX_SHARD_BYTES) -> Merged:
@@ -71,12 +74,14 @@ def merge_file(file: Path, out: Path, *, max_shard_bytes: int = MAX_SHARD_BYTES)
     licences = {name: licence_of(checkpoints[name].folder) for name in sources}
     with _naming(file, MergeError):  # a ModelError is about the new folder here
         specs = merger.specs(recipe)
+        route, pictures = card_section(recipe.to_dict())
         merge_to_disk(
             recipe,
             merger,
             out,
             extra_files={
-                "README.md": _card(recipe, licences),
+                "README.md": _card(recipe, licences, route),
+                **pictures,
                 RECIPE_FILE: dump_yaml(recipe.to_dict()),
             },
             max_shard_bytes=max_shard_bytes,
@@ -88,6 +93,7 @@ def merge_file(file: Path, out: Path, *, max_shard_bytes: int = MAX_SHARD_BYTES)
         n_tensors=len(specs),
         n_bytes=sum(spec.n_bytes for spec in specs),
         licences=tuple(conflicts(licences)),
+        n_steps=len(recipe.dataflow.steps) if recipe.dataflow else 0,
     )
 
 
@@ -189,8 +195,8 @@ def _check_one_vocabulary(recipe: Recipe, opened: _Sources, file: Path) -> None:
             )
 
 
-def _card(recipe: Recipe, licences: Mapping[str, str | None]) -> str:
-    """Return the model card of a merge that no search made."""
+def _card(recipe: Recipe, licences: Mapping[str, str | None], route: str) -> str:
+    """Return the model card of a merge that no search made, ``route`` a section of its own."""
     stated = set(licences.values())
     matter: dict[str, Any] = {
         "library_name": "transformers",
@@ -214,6 +220,7 @@ def _card(recipe: Recipe, licences: Mapping[str, str | None]) -> str:
         "it again.\n",
         "## Sources\n",
         "\n".join([*rows, "", *warnings]) + "\n",
+        *([route] if route else []),
         f"## Recipe\n\nHash `{recipe.hash()}`.\n",
         f"```yaml\n{dump_yaml(recipe.to_dict())}```\n",
     ]

@@ -5,7 +5,7 @@ The search never sees the test split; each time it is opened is a decision in th
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ class Report:
         metrics: Task → its primary metric.
         directions: Objective → ``maximize`` or ``minimize``.
         same: Ids of the references that the best found is the same model as.
+        recipe: The best found's recipe, plain.
         differences: Objective by objective, the best found against the best other model.
         openings: How often this run's test split was opened, this time included.
     """
@@ -80,6 +81,7 @@ class Report:
     differences: Sequence[Difference]
     openings: int
     same: Sequence[str] = ()
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the table as plain data."""
@@ -110,6 +112,7 @@ class Report:
             ],
             "openings": self.openings,
             "same": list(self.same),
+            "recipe": dict(self.recipe),
         }
 
 
@@ -201,6 +204,7 @@ class _Reporter:
             ],
             openings=len(self._records.decisions("open_test")),
             same=same,
+            recipe=recipe.to_dict(),
         )
 
     def _score(self, models: Sequence[tuple[str, str, Recipe]]) -> None:

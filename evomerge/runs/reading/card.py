@@ -12,7 +12,7 @@ from evomerge.runs.reading.results import CandidateDetails
 
 
 def model_card(
-    details: CandidateDetails, row: RunRow, candidates: Mapping[str, CandidateRow]
+    details: CandidateDetails, row: RunRow, candidates: Mapping[str, CandidateRow], route: str = ""
 ) -> str:
     """Return the text of ``README.md``, with the front matter that model hubs read.
 
@@ -20,6 +20,7 @@ def model_card(
         details: The exported candidate.
         row: Its run.
         candidates: All candidates of the run by id, for the lineage.
+        route: The section on its route, if it has one.
     """
     licences = {name: source.get("licence") for name, source in row.sources.items()}
     parts = [
@@ -40,6 +41,7 @@ def model_card(
         "## Lineage\n",
         _table(["candidate", "origin", "parents", "recipe hash"], _lineage(details, candidates)),
         f"Run `{row.run_id}`.\n",
+        *([route] if route else []),
         "## Recipe\n",
         f"Hash `{details.recipe_hash}`; `evomerge merge recipe.yaml --out DIR` makes this model "
         "again.\n",
