@@ -153,8 +153,8 @@ def draw_route(
     for stage in recipe["parameters"]:
         inputs = [item["source"] for item in stage["inputs"]]
         notes[stage["name"]] = f"{stage['method']} of {', '.join(inputs)}"
-        if inputs[0] in known:  # a stage has the layers of its inputs
-            known[stage["name"]] = known[inputs[0]]
+        if known.keys() >= set(inputs):
+            known[stage["name"]] = min(known[name] for name in inputs)
     return _draw(flow, notes, known)
 
 

@@ -58,7 +58,7 @@ def test_the_whole_drawing_worked_by_hand() -> None:
         *layers("a", 5, 5, write=0.5),
         *layers("mixed", 6),
     ]
-    text = plain_text(drawn(route, {"a": 11}, head="b"), 80)
+    text = plain_text(drawn(route, {"a": 11, "b": 12}, head="b"), 80)
     assert text == (
         "Route: 8 steps through A, B and C\n"
         "\n"
@@ -70,8 +70,8 @@ def test_the_whole_drawing_worked_by_hand() -> None:
         "Layers: ■ taken once, · skipped, 2–9 so often\n"
         "A  a: 4 of 11 layers in 5 steps\n"
         "   0 ■■■··2···· ·\n"
-        "B  b: 2 layers in 2 steps\n"
-        "   0 ··■■\n"
+        "B  b: 2 of 12 layers in 2 steps\n"
+        "   0 ··■■······ ··\n"
         "C  mixed (ties of a, b): 1 of 11 layers in 1 step\n"
         "   0 ······■··· ·\n"
     )
@@ -118,6 +118,12 @@ def test_a_source_that_only_gives_the_head_is_named() -> None:
     text = plain_text(drawn(layers("a", 0), {"b": 4}, head="b"), 80)
     assert "B  b: none of 4 layers\n   0 ····\n" in text
     assert "Route: 1 step through A\n" in text
+
+
+def test_a_depth_that_isn_t_known_is_not_made_up() -> None:
+    text = plain_text(drawn([*layers("a", 1), *layers("mixed", 2)], {"a": 11}), 80)
+    assert "A  a: 1 of 11 layers in 1 step\n" in text
+    assert "C  mixed (ties of a, b): 1 layer in 1 step\n   0 ··■\n" in text
 
 
 def test_letters_and_colours_don_t_depend_on_which_sources_are_taken() -> None:
