@@ -6,6 +6,7 @@ Torch-free. Only the shape is checked here; ``runs`` checks names of methods, ta
 from evomerge.config.load import dump_config, load_config, parse_config
 from evomerge.config.run import (
     SCHEMA_VERSION,
+    DataflowConfig,
     EvaluatorConfig,
     ExecutionConfig,
     ObjectiveConfig,
@@ -20,6 +21,7 @@ from evomerge.config.yaml_text import dump_yaml, parse_yaml, read_yaml
 
 __all__ = [
     "SCHEMA_VERSION",
+    "DataflowConfig",
     "EvaluatorConfig",
     "ExecutionConfig",
     "ObjectiveConfig",

@@ -39,7 +39,10 @@ class StageConfig(BaseModel):
 class RecipeConfig(_Block):
     """What is merged and which coefficients are searched."""
 
-    parameters: list[StageConfig] = Field(min_length=1, description="Stages, in order.")
+    parameters: list[StageConfig] = Field(
+        default_factory=list,
+        description="Stages, in order; may be absent where there is a dataflow.",
+    )
     dtype: Literal["float32", "bfloat16", "float16", "float64"] | None = Field(
         default=None, description="Element type of the merged model; the base's if absent."
     )
@@ -47,6 +50,82 @@ class RecipeConfig(_Block):
         default=None, description="Source of the tokenizer; the base if absent."
     )
     seed: int = Field(default=0, ge=0, description="Seed of stochastic methods (DARE).")
+
+
+class DataflowConfig(_Block):
+    """The route through layers of sources and stages: one that is searched, or fixed steps."""
+
+    space: Literal["sakana", "path", "blocks"] | None = Field(
+        default=None,
+        description="Which routes are searched. sakana: all layers in order, repeated, each taken "
+        "or not; path: any sequence of layers; blocks: a few runs of contiguous layers.",
+    )
+    steps: list[dict[str, Any]] | None = Field(
+        default=None,
+        description="A fixed route instead of a space: {source, layer, scale, qk, write} a step, "
+        "or {source, layers: [first, after the last]}.",
+    )
+    model: str | None = Field(
+        default=None,
+        description="Source or stage whose layers come first, and where a search starts; the last "
+        "stage, or the base, if absent.",
+    )
+    sources: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        description="Sources and stages to route through beside the model, in order; all sources "
+        "if absent.",
+    )
+    repeats: int = Field(
+        default=3, ge=1, le=100, description="(sakana) How often all layers are laid out."
+    )
+    blocks: int = Field(default=4, ge=1, le=100, description="(blocks) Most blocks of a route.")
+    scales: Literal["none", "hop", "table", "network"] = Field(
+        default="none",
+        description="By what the hidden state is multiplied on its way to the next layer. hop: one "
+        "scale a place of the route; table: one a pair of layers (sakana); network: a small "
+        "network of both layers and the place.",
+    )
+    scale_range: list[float] = Field(
+        default=[0.5, 2.0],
+        min_length=2,
+        max_length=2,
+        description="Smallest and largest scale, searched by its logarithm; 1 lies between.",
+    )
+    max_steps: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most steps of a route; all slots (sakana), or twice the model's layers, if "
+        "absent.",
+    )
+    embedding: str | None = Field(
+        default=None, description="Source or stage of the embedding; the model if absent."
+    )
+    norm: str | None = Field(
+        default=None, description="Source or stage of the final norm; the model if absent."
+    )
+    head: str | None = Field(
+        default=None, description="Source or stage of the head; the model if absent."
+    )
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> "DataflowConfig":
+        if (self.space is None) == (self.steps is None):
+            raise ValueError("expected one of space (routes are searched) and steps (a fixed one).")
+        allowed = {"steps": {"steps", "model"}, "sakana": {"repeats"}, "blocks": {"blocks"}}
+        ends = {"embedding", "norm", "head"}
+        if self.space is not None:
+            ends |= {"space", "model", "sources", "scales", "scale_range", "max_steps"}
+        kind = self.space or "steps"
+        if wrong := sorted(self.model_fields_set - ends - allowed.get(kind, set())):
+            raise ValueError(f"{wrong[0]} has no meaning beside {kind}. Remove it.")
+        low, high = self.scale_range
+        if not 0 < low <= 1 <= high < float("inf"):
+            raise ValueError(
+                f"got the scale_range {self.scale_range}, expected two numbers with 0 < low ≤ 1 ≤ "
+                "high."
+            )
+        return self
 
 
 class EvaluatorConfig(BaseModel):
@@ -93,6 +172,22 @@ class ObjectiveConfig(_Block):
         return self
 
 
+class PhaseConfig(_Block):
+    """One part of a search; what it leaves alone is as the winner before it has it."""
+
+    search: Literal["parameters", "dataflow", "both"] = Field(
+        description="What this phase searches: coefficients of recipe.parameters, the route of "
+        "dataflow, or both."
+    )
+    share: float = Field(
+        gt=0, description="Its part of search.budget, in proportion to the other phases' shares."
+    )
+    searcher: str | None = Field(
+        default=None, description="Registered searcher; the best for what is searched if absent."
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="Settings of the searcher.")
+
+
 class SearchConfig(_Block):
     """How candidates are proposed."""
 
@@ -107,6 +202,11 @@ class SearchConfig(_Block):
         "soon as a worker is free.",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Settings of the searcher.")
+    phases: list[PhaseConfig] | None = Field(
+        default=None,
+        min_length=2,
+        description="Parts of the search, one after the other, instead of searcher and options.",
+    )
     warm_starts: bool = Field(
         default=True, description="Try base, parents, uniform average and published defaults first."
     )
@@ -180,8 +280,13 @@ class RunConfig(_Block):
     sources: dict[str, SourceConfig] = Field(
         min_length=1, description="Models that may contribute."
     )
-    recipe: RecipeConfig = Field(description="What is merged and which coefficients are searched.")
-    dataflow: None = Field(default=None, description="Layer routing; not searchable yet.")
+    recipe: RecipeConfig = Field(
+        default_factory=RecipeConfig,
+        description="What is merged and which coefficients are searched.",
+    )
+    dataflow: DataflowConfig | None = Field(
+        default=None, description="The route through layers of sources and stages."
+    )
     evaluators: dict[str, EvaluatorConfig] = Field(min_length=1, description="Tasks, by name.")
     objectives: dict[str, ObjectiveConfig] = Field(
         min_length=1, description="What is optimised, by name."

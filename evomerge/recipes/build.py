@@ -133,7 +133,7 @@ class _Builder:
             if stage is not None:
                 stages.append(stage)
         if not spec.stages and not self._routed:
-            self.problem(spec.key, "no stages. Give at least one, with a method and its inputs.")
+            self.problem(spec.key, "no stages. Give at least one, or a dataflow.")
         for name, key, stage_index, wanted in self._conditions:
             if message := apply_condition(self._genes, name, stage_index, wanted):
                 self.problem(key, message)

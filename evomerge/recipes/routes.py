@@ -1,7 +1,7 @@
 """What every space of routes has: the layers to choose from, and genes that decide on the route."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -69,6 +69,11 @@ class RouteSpec:
     def own_route(self, name: str) -> tuple[Step, ...]:
         """Return the layers of one source or stage, in order."""
         return tuple(Step(name, layer) for layer in range(dict(self.layers)[name]))
+
+    def probe(self, scale: float) -> Dataflow:
+        """Return a route through all of ``choices``, each after the first with ``scale``."""
+        steps = [Step(name, layer, scale) for name, layer in self.choices]
+        return self.dataflow([replace(steps[0], scale=1.0), *steps[1:]])
 
     def label_of(self, name: str) -> str:
         """Return what the warm start of ``own_route(name)`` is called."""

@@ -17,9 +17,7 @@ def test_the_committed_schema_is_fresh() -> None:
 
 def test_keys_are_those_that_the_user_writes() -> None:
     schema = json_schema()
-    assert set(schema["required"]) == {
-        "name", "sources", "recipe", "evaluators", "objectives", "search"
-    }  # fmt: skip
+    assert set(schema["required"]) == {"name", "sources", "evaluators", "objectives", "search"}
     objective = schema["$defs"]["ObjectiveConfig"]
     assert "from" in objective["properties"]
     assert "sources" not in objective["properties"]

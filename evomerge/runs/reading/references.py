@@ -29,10 +29,10 @@ class Reference:
 def references(prepared: Prepared) -> list[Reference]:
     """Return base, sources and the uniform average of what the run merges, in that order."""
     found = []
+    sources = [item.source for item in prepared.sources.values()]
+    spec = replace(recipe_spec(prepared.config, sources), dataflow=None)
     for place, (name, label, stage) in enumerate(_stages(prepared)):
-        sources = [item.source for item in prepared.sources.values()]
-        spec = recipe_spec(prepared.config, sources)
-        recipe = build_recipe(replace(spec, stages=(stage,)), METHODS.declarations())
+        recipe = build_recipe(replace(spec, **_form(prepared, stage)), METHODS.declarations())
         row = CandidateRow(
             candidate_id=name,
             ask=-1,
@@ -45,6 +45,17 @@ def references(prepared: Prepared) -> list[Reference]:
         )
         found.append(Reference(label, recipe, row))
     return found
+
+
+def _form(prepared: Prepared, stage: dict[str, Any]) -> dict[str, Any]:
+    """Return the stage of a reference, or its own route where it isn't as deep as the base."""
+    depths = {name: item.checkpoint.n_layers for name, item in prepared.sources.items()}
+    name = stage["inputs"][0]
+    if depths[name] == depths[prepared.base]:
+        return {"stages": (stage,)}
+    steps = [{"source": name, "layers": [0, depths[name]]}]
+    flow = {"steps": steps, "embedding": name, "norm": name, "head": name}
+    return {"stages": (), "dataflow": flow}
 
 
 def _stages(prepared: Prepared) -> Iterator[tuple[str, str, dict[str, Any]]]:

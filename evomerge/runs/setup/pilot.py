@@ -120,10 +120,10 @@ def choose_recipes(prepared: Prepared) -> dict[str, Recipe]:
     starts = dict(prepared.starts)
     labels: Sequence[str] = ("base", "uniform")
     genomes = {label: starts[label] for label in labels if label in starts}
-    genomes["middle"] = space.decode(np.full(space.n_dims, 0.5))
+    genomes["middle"] = space.decode(space.middle())
     rng = np.random.default_rng(prepared.config.search.seed)
     for number in range(DRAWS):
-        genomes[f"random {number}"] = space.decode(rng.random(space.n_dims))
+        genomes[f"random {number}"] = space.decode(space.draw(rng))
     chosen: dict[str, Recipe] = {}
     hashes: set[str] = set()
     for label, genome in genomes.items():

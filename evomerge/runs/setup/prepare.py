@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from evomerge.config.run import RunConfig, SourceConfig
 from evomerge.errors import (
     ConfigError,
@@ -30,6 +28,7 @@ from evomerge.recipes.build import RecipeSpec, build_space
 from evomerge.recipes.declarations import load_plugin_file
 from evomerge.recipes.files import load_recipe
 from evomerge.recipes.recipe import Source
+from evomerge.recipes.routes import RouteSpec
 from evomerge.recipes.space import Genome, SearchSpace
 from evomerge.runs.ledger.database import check_ledger_url
 from evomerge.runs.objectives import Objectives
@@ -43,6 +42,13 @@ from evomerge.runs.setup.builders import (
 )
 from evomerge.runs.setup.memory import MemoryPlan
 from evomerge.runs.setup.memory_check import ELSEWHERE, check_memory
+from evomerge.runs.setup.routes import (
+    donors,
+    fixed_route,
+    route_spec,
+    widest_route,
+    without_step,
+)
 from evomerge.runs.setup.sources import OpenedSource, open_source, open_sources
 from evomerge.search.protocol import Searcher
 
@@ -116,9 +122,10 @@ def prepare(
     sources = open_sources(config.sources, problems)
     base = _source_name(config.base, "base", config, problems)
     tokenizer = _source_name(config.recipe.tokenizer, "recipe.tokenizer", config, problems) or base
-    space = _build_space(config, sources, base, problems)
+    route = route_spec(config, sources, base, problems)
+    space = _build_space(config, sources, base, route, problems)
     if not problems and space is not None:
-        _check_fit(config, sources, base, space, problems)
+        _check_fit(config, sources, base, space, route, problems)
     specs = evaluator_specs(config)
     evaluators = build_evaluators(specs, problems)
     objectives = build_objectives(config, evaluators, problems, warnings)
@@ -186,6 +193,7 @@ def recipe_spec(config: RunConfig, sources: Sequence[Source], where: str = "") -
         dtype=config.recipe.dtype,
         tokenizer=config.recipe.tokenizer,
         seed=config.recipe.seed,
+        dataflow=fixed_route(config, config.base or next(iter(config.sources))),
         where=where,
     )
 
@@ -236,9 +244,15 @@ def _expected_class(config: RunConfig, problems: list[Problem]) -> str:
 
 
 def _build_space(
-    config: RunConfig, sources: Mapping[str, OpenedSource], base: str, problems: list[Problem]
+    config: RunConfig,
+    sources: Mapping[str, OpenedSource],
+    base: str,
+    route: RouteSpec | None,
+    problems: list[Problem],
 ) -> SearchSpace | None:
     """Build the space; names and values are checked even where a source can't be opened."""
+    if route is None and config.dataflow is not None and config.dataflow.space is not None:
+        return None  # a name in it is wrong, which has been reported
     known = [
         sources[name].source if name in sources else Source(name, item.path, "")
         for name, item in config.sources.items()
@@ -250,6 +264,7 @@ def _build_space(
             METHODS.declarations(),
             model.n_layers if model else 0,
             model.tensors if model else {},
+            route,
         )
     except ProblemsError as error:
         # A base that isn't a source is reported once, under its own key.
@@ -262,18 +277,28 @@ def _check_fit(
     sources: Mapping[str, OpenedSource],
     base: str,
     space: SearchSpace,
+    route: RouteSpec | None,
     problems: list[Problem],
 ) -> None:
-    """Check that the sources can be merged: depths, shapes, vocabularies."""
+    """Check that the sources can be merged, and all routes exported: depths, shapes, vocabularies.
+
+    A space from which something couldn't be exported is refused here, not candidate by candidate.
+    """
     names = {name: item.source for name, item in sources.items()}
     merger = Merger({name: item.checkpoint for name, item in sources.items()}, names)
+    recipe = space.recipe(space.decode(space.middle()))
+    if route is not None:
+        recipe = replace(recipe, dataflow=widest_route(route), _hash=[])
     try:
-        merger.check(space.recipe(space.decode(np.full(space.n_dims, 0.5))))
+        merger.check(recipe)
     except MergeError as error:
-        problems += [Problem("sources", line) for line in str(error).splitlines() if line]
+        key = "sources" if route is None else "dataflow"
+        lines = [without_step(line) if route else line for line in str(error).splitlines()]
+        problems += [Problem(key, line) for line in lines if line]
         return
+    used = donors(config, base)
     for name, item in sources.items():
-        if name == base:
+        if name == base or name not in used:
             continue
         try:
             difference = vocabulary_difference(sources[base].folder, item.folder)
