@@ -125,8 +125,8 @@ def _command(process: psutil.Process) -> str:
 def _is_actor(process: psutil.Process) -> bool:
     """Say if it is an actor, or the process that an actor lets do its work."""
     command = _command(process)
-    actor = command.startswith("ray::") and not command.startswith("ray::IDLE")
-    return actor or "spawn_main" in command
+    # Ray's own agents are "ray::" too, and a node ends with its agents.
+    return command.startswith("ray::Host") or "spawn_main" in command
 
 
 @dataclass
