@@ -103,7 +103,7 @@ def _part(name: str, role: str, *, sandwich: bool) -> Part:
 
 
 def _kind(name: str, last: str, role: str, sandwich: bool) -> str:
-    if name.endswith(tuple(end.removeprefix(".") for end in BUFFERS)):
+    if f".{name}".endswith(BUFFERS):
         return "inner"
     if role == "norm":
         return _norm_kind(last, sandwich)

@@ -65,18 +65,21 @@ class RouteLab:
         self.checkpoints = {name: Checkpoint.open(folder / name) for name in configs}
         self.sources = {n: Source(n, n, f"{i:064x}") for i, n in enumerate(configs)}
         self.merger = Merger(self.checkpoints, self.sources)
+        self._residents: dict[str, nn.Module] = {}
 
     def recipe(self, flow: Dataflow, stages: Sequence[Stage] = (), **options: Any) -> Recipe:
         """Return a recipe with this route over all sources."""
         sources = tuple(self.sources.values())
         return Recipe(sources, self.names[0], tuple(stages), dataflow=flow, **options)
 
-    def routed(self, flow: Dataflow, recipes: Mapping[str, Recipe] | None = None) -> nn.Module:
-        """Return the model in memory that follows the route."""
-        return Router({n: self.resident(n) for n in self.names}, self.names[0]).build(flow)
+    def routed(self, flow: Dataflow) -> nn.Module:
+        """Return the model in memory that follows the route; its weights must not be changed."""
+        if not self._residents:
+            self._residents = {name: self.resident(name) for name in self.names}
+        return Router(self._residents, self.names[0]).build(flow)
 
     def resident(self, name: str) -> nn.Module:
-        """Return a source in memory."""
+        """Return a source in memory of its own."""
         return load_resident(self.folder / name, dtype=None, device="cpu")
 
     def exported(self, flow: Dataflow) -> nn.Module:
