@@ -109,6 +109,7 @@ class Run:
             needed=needed_numbers(plan.objectives, plan.evaluators),
             run_id=None if plan.reuse else records.run_id,
             attempts=plan.attempts,
+            sizes=plan.sizes,
         )
         self._dispatcher = Dispatcher(
             plan.executor, scorer, writer, self._patience, in_driver=plan.in_driver
@@ -122,6 +123,7 @@ class Run:
             self._patience,
             self._dispatcher,
             identical_failures=plan.identical_failures,
+            whole=plan.mode != "async",
             clock=self._clock,
         )
         self._settler = Settler(
@@ -245,6 +247,7 @@ class Run:
     def _work(self, pace: Pace) -> Iterator[Event]:
         """Hand out, wait and commit until nothing is left to do, or a stop leaves the rest."""
         drained = False
+        yield from self._stops.check_streak()  # a driver before may have ended in front of it
         while True:
             yield from self._upkeep.tick()
             scored: list[Scored] = []

@@ -10,6 +10,7 @@ from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.protocol import Executor
 from evomerge.recipes.space import SearchSpace
 from evomerge.runs.objectives import Objectives
+from evomerge.runs.sizes import Sizes
 from evomerge.search.protocol import Searcher
 
 
@@ -37,6 +38,7 @@ class Plan:
         disk_reserve_gb: GB that stay free on the disk.
         disk_budget_gb: GB that folder and ledger may take; None for no limit.
         folder: The run's folder, for results that wait for the ledger, and figures; None for none.
+        sizes: Counts steps and parameters of recipes; None where no objective needs them.
     """
 
     space: SearchSpace
@@ -58,6 +60,7 @@ class Plan:
     disk_reserve_gb: float = 0.0
     disk_budget_gb: float | None = None
     folder: Path | None = None
+    sizes: Sizes | None = None
 
     @property
     def in_driver(self) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.errors import EvomergeError
 from evomerge.evaluation.intervals import Estimate
 from evomerge.evaluation.objectives import estimate_task
 from evomerge.evaluation.protocol import Evaluator
@@ -21,6 +22,7 @@ from evomerge.runs.ledger.cache import CachedBlock, find_blocks
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import Estimates
 from evomerge.runs.ledger.rows import AttemptRecord, Block
+from evomerge.runs.sizes import Sizes
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Scorer:
         needed: (task, metric) that a candidate must have; without one it has failed.
         run_id: Take scores of this run alone; None takes those of all runs.
         attempts: Attempts at a candidate whose worker ended under it.
+        sizes: Counts steps and parameters; None where no objective needs them.
     """
 
     def __init__(
@@ -118,6 +121,7 @@ class Scorer:
         needed: Collection[tuple[str, str]],
         run_id: str | None,
         attempts: int = 1,
+        sizes: Sizes | None = None,
     ) -> None:
         self._ledger = ledger
         self._evaluators = evaluators
@@ -127,6 +131,7 @@ class Scorer:
         self._needed = frozenset(needed)
         self._run_id = run_id
         self._attempts = attempts
+        self._sizes = sizes
         self._fingerprints = {name: item.fingerprint() for name, item in evaluators.items()}
         self._refs: dict[str, tuple[BlockRef, ...]] = {}
 
@@ -179,6 +184,11 @@ class Scorer:
         estimates: Estimates = {}
         if failure is None:
             estimates, failure = self._estimates([blocks[ref] for ref in keys])
+        if failure is None and self._sizes is not None:
+            try:
+                estimates = {**estimates, **self._sizes.estimates(pending.recipe)}
+            except EvomergeError as error:
+                failure = Failure("exception", str(error))
         lost = failure is not None and failure.kind == LOST
         record = AttemptRecord(
             candidate_id=pending.candidate_id,

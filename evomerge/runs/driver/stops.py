@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from evomerge.errors import RunFailedError
 from evomerge.runs.driver.dispatch import Dispatcher
 from evomerge.runs.driver.patience import GivenUp, Patience
-from evomerge.runs.driver.state import SearchState
+from evomerge.runs.driver.state import SEARCH, SearchState
 from evomerge.runs.events import Event, Stopped
 from evomerge.runs.ledger.writer import RunWriter
 
@@ -36,6 +36,7 @@ class Stops:
         patience: Writes to a ledger that may be away.
         dispatcher: Knows what is running.
         identical_failures: Equal failures in a row that end the run.
+        whole: The searcher is told whole generations.
         clock: Seconds of a monotonic clock.
     """
 
@@ -47,6 +48,7 @@ class Stops:
         dispatcher: Dispatcher,
         *,
         identical_failures: int,
+        whole: bool,
         clock: Callable[[], float],
     ) -> None:
         self._state = state
@@ -54,6 +56,7 @@ class Stops:
         self._patience = patience
         self._dispatcher = dispatcher
         self._identical_failures = identical_failures
+        self._whole = whole
         self._clock = clock
         self.asked: StopRequest | None = None
 
@@ -108,20 +111,45 @@ class Stops:
             RunFailedError: They did: what they share is broken, not each of them.
         """
         state = self._state
-        if len(state.streak) < self._identical_failures:
+        failed_ask = self._failed_generation()
+        if failed_ask is None and len(state.streak) < self._identical_failures:
             return
         candidate_id, split = state.streak[-1]
-        message = state.failures[split][candidate_id].message
+        message = state.failures[split][candidate_id].message.rstrip(".")
+        among = "" if failed_ask is None else f", all of generation {failed_ask} among them"
+        retry = state.to_retry()
+        which = "these candidates are" if len(retry) == len(state.streak) else _some(len(retry))
         raise (
             yield from self.failed(
                 "identical_failures",
-                f"{len(state.streak)} candidates in a row failed alike: {message}",
-                "Mend the cause, then go on with 'evomerge resume'; these candidates are tried "
-                "again.",
-                retry=state.to_retry(),
+                f"{len(state.streak)} candidates in a row failed alike{among}: {message}",
+                f"Mend the cause, then go on with 'evomerge resume'; {which} tried again.",
+                retry=retry,
             )
         )
+
+    def _failed_generation(self) -> int | None:
+        """Return the ask whose candidates all failed alike, if telling of them would lose them.
+
+        What the searcher was told can't be tried again, and without being told it can't be asked
+        for the next generation. So where another one like it would end the run, this one does.
+        """
+        state = self._state
+        ask = state.open_generation() if self._whole else None
+        if ask is None:
+            return None
+        streak = {name for name, split in state.streak if split == SEARCH}
+        generation = [row.candidate_id for row in state.generations[ask]]
+        again = len(state.streak) + len(generation) >= self._identical_failures
+        return ask if again and streak.issuperset(generation) else None
 
     def _abandoned(self) -> list[list[str | int]]:
         """Return the attempts that nobody waits for any more."""
         return [list(lease) for lease in self._dispatcher.leases()]
+
+
+def _some(n: int) -> str:
+    """Say how many candidates are tried again; the rest belong to generations that were told."""
+    if n == 1:
+        return "the last one, which the searcher wasn't told of yet, is"
+    return f"the last {n}, which the searcher wasn't told of yet, are"

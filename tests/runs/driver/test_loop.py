@@ -114,28 +114,77 @@ def test_scores_that_are_not_finite_are_a_failure(tmp_path: Path) -> None:
     assert fake.records().scores("0-1", "search", "near", "hit").size == 0
 
 
-def test_ten_equal_failures_in_a_row_stop_the_run_and_a_resume_tries_them_again(
+def test_equal_failures_in_a_row_stop_the_run_and_a_resume_tries_those_not_told_again(
     tmp_path: Path,
 ) -> None:
     broken = FakeWorker(EVALUATORS, lambda job: BROKEN if job.candidate_id > "0-3" else None)
-    fake = FakeRun(tmp_path, budget=30, worker=broken)
-    with pytest.raises(
-        RunFailedError, match="10 candidates in a row failed alike: merging: ValueE"
-    ):
+    fake = FakeRun(tmp_path, budget=30, identical_failures=7, worker=broken)
+    message = "7 candidates in a row failed alike: merging: ValueError: no. .*; the last 5, which"
+    with pytest.raises(RunFailedError, match=message):
         list(fake.start().drive())
     jobs = [job.candidate_id for job in broken.jobs]
-    assert jobs[-10:] == ["0-4", "0-5", *(f"1-{i}" for i in range(6)), "2-0", "2-1"]
-    # Not mended: the candidates that weren't told yet fail alike and so do eight more.
-    with pytest.raises(RunFailedError):
+    assert jobs[-7:] == ["0-4", "0-5", *(f"1-{i}" for i in range(5))]
+    # Not mended: the same five fail alike, and the generation's last one.
+    with pytest.raises(RunFailedError, match="6 candidates in a row failed alike, all of gene"):
         list(fake.resume().drive())
     fake.worker = FakeWorker(EVALUATORS)
     finished = list(fake.resume().drive())[-1]
     assert isinstance(finished, Finished)
-    assert finished.progress.evaluated == 30
-    # Generations that were told with their failures stay as they were told.
-    assert {job.candidate_id for job in fake.worker.jobs}.isdisjoint({"0-4", "0-5", "1-0"})
-    retried = [job for job in fake.worker.jobs if job.attempt > 1]
-    assert retried
+    # A generation that was told with its failures stays as it was told.
+    assert (finished.progress.evaluated, finished.progress.failed) == (30, 2)
+    jobs_again = [job for job in fake.worker.jobs if job.blocks[0].split == "search"]
+    tried = {job.candidate_id: job.attempt for job in jobs_again}
+    assert tried.keys().isdisjoint({"0-4", "0-5"})
+    assert [tried[f"1-{i}"] for i in range(6)] == [3, 3, 3, 3, 3, 2]
+
+
+@pytest.mark.parametrize("make_searcher", [None, cma_searcher], ids=["random", "cma_es"])
+def test_a_broken_evaluator_costs_no_generation(tmp_path: Path, make_searcher: Any) -> None:
+    options = {"evaluators": BINARY} | ({"make_searcher": make_searcher} if make_searcher else {})
+    whole = FakeRun(tmp_path, budget=20, run_id="whole", reuse=False, **options)
+    expected = list(whole.start().drive())[-1]
+    fake = FakeRun(tmp_path, budget=20, reuse=False, **options)
+    fake.worker = FakeWorker(BINARY, lambda job: BROKEN)
+    message = "6 candidates in a row failed alike, all of generation 0 .*; these candidates are tri"
+    run = fake.start()
+    for _ in range(2):  # the second time it isn't mended
+        with pytest.raises(RunFailedError, match=message):
+            list(run.drive())
+        assert fake.records().decisions("tell") == []
+        run = fake.resume()
+    fake.worker = FakeWorker(BINARY, lambda job: BROKEN if job.candidate_id > "0-5" else None)
+    with pytest.raises(RunFailedError, match="all of generation 1 among them"):
+        list(fake.resume().drive())
+    fake.worker = FakeWorker(BINARY)
+    assert list(fake.resume().drive())[-1] == expected
+    one, other = picture(fake.records()), picture(whole.records())
+    assert all(one[part] == other[part] for part in ("candidates", "scores", "decisions"))
+
+
+def test_a_driver_killed_after_a_generation_failed_alike_does_not_tell_it(tmp_path: Path) -> None:
+    fake = FakeRun(tmp_path, budget=20, worker=FakeWorker(EVALUATORS, lambda job: BROKEN))
+    events = fake.start().drive()
+    for event in events:
+        if isinstance(event, CandidateFailed) and event.candidate == "0-5":
+            break
+    events.close()  # type: ignore[attr-defined]  a generator
+    fake.worker = FakeWorker(EVALUATORS)
+    with pytest.raises(RunFailedError, match="all of generation 0 among them"):
+        list(fake.resume().drive())
+    last = list(fake.resume().drive())[-1]
+    assert (last.progress.evaluated, last.progress.failed) == (20, 0)
+
+
+def test_more_identical_failures_let_a_search_leave_a_bad_generation_behind(
+    tmp_path: Path,
+) -> None:
+    fails = FakeWorker(EVALUATORS, lambda job: BROKEN if job.candidate_id < "1" else None)
+    fake = FakeRun(tmp_path, budget=20, worker=fails)
+    with pytest.raises(RunFailedError, match="all of generation 0 among them"):
+        list(fake.start().drive())
+    fake.identical_failures = 13
+    last = list(fake.resume().drive())[-1]
+    assert (last.progress.evaluated, last.progress.failed) == (20, 6)
 
 
 def test_different_failures_do_not_stop_a_run(tmp_path: Path) -> None:
