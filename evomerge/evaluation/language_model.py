@@ -26,6 +26,7 @@ from evomerge.evaluation.scoring_plan import plan_scoring
 from evomerge.evaluation.shared_context import SharedBatch, can_fork
 
 if TYPE_CHECKING:
+    from evomerge.merging.prefixes import PrefixCache
     from evomerge.models.checkpoint import Checkpoint
 
 MAX_LOGIT_ELEMENTS = 2**28
@@ -46,6 +47,7 @@ class LanguageModel:
         batch_limit: Most rows of the batches that are planned from now on, whatever an evaluator
             asks for; None for no limit.
         rows_in_hand: Rows of the batch that was run last: what was too much, if memory ran out.
+        prefixes: Shares activations between routed models; None where ``model`` is no route.
     """
 
     def __init__(self, model: Any, tokenizer: Any, device: str | torch.device = "cpu") -> None:
@@ -63,6 +65,8 @@ class LanguageModel:
         self._stops: dict[tuple[str, ...], StopTexts] = {}
         self.batch_limit: int | None = None
         self.rows_in_hand = 0
+        self.prefixes: PrefixCache | None = None
+        self._reading: tuple[object, int] = (None, 0)  # batch, passes over it so far
 
     @classmethod
     def load(
@@ -198,7 +202,7 @@ class LanguageModel:
         ]
 
     def _generate_batch(self, batch: GenerationBatch) -> list[Generated]:
-        self.rows_in_hand = batch.n_rows
+        self._begin(batch)
         stops = self._stops.get(batch.stop)
         if stops is None:
             stops = self._stops[batch.stop] = StopTexts(batch.stop, self._decode)
@@ -215,12 +219,27 @@ class LanguageModel:
             del inputs["position_ids"]
         if self._optional["logits_to_keep"]:
             inputs["logits_to_keep"] = 1
-        return self.model(**inputs, use_cache=True)
+        if inputs["past_key_values"] is not None:  # answers differ from model to model
+            return self.model(**inputs, use_cache=True)
+        return self._run(keeps_cache=True, **inputs, use_cache=True)
+
+    def _begin(self, batch: GenerationBatch | ScoringBatch | SharedBatch) -> None:
+        self.rows_in_hand = batch.n_rows
+        self._reading = (batch, 0)
+
+    def _run(self, *args: Any, keeps_cache: bool = False, **inputs: Any) -> Any:
+        """Run the model over tokens of the batch, which are the same for every model."""
+        if self.prefixes is None:
+            return self.model(*args, **inputs)
+        batch, number = self._reading
+        self._reading = (batch, number + 1)
+        with self.prefixes.reading(batch, number, keeps_cache=keeps_cache):
+            return self.model(*args, **inputs)
 
     def _score_batch(
         self, batch: ScoringBatch | SharedBatch, softmax_dtype: torch.dtype | None
     ) -> list[Scored]:
-        self.rows_in_hand = batch.n_rows
+        self._begin(batch)
         if isinstance(batch, SharedBatch):
             return score_shared(self._forward_cached, self._forward_later, batch, softmax_dtype)
         return score_batch(self._forward_once, batch, softmax_dtype)
@@ -229,16 +248,16 @@ class LanguageModel:
         """Return logits of shape ``(b, k, v)``, all positions where ``logits_to_keep`` is None."""
         inputs: dict[str, Any] = {"use_cache": False} if self._optional["use_cache"] else {}
         if logits_to_keep is None:
-            logits: Tensor = self.model(input_ids, **inputs).logits
+            logits: Tensor = self._run(input_ids, **inputs).logits
         elif self._optional["logits_to_keep"]:
-            logits = self.model(input_ids, **inputs, logits_to_keep=logits_to_keep).logits
+            logits = self._run(input_ids, **inputs, logits_to_keep=logits_to_keep).logits
         else:
-            logits = self.model(input_ids, **inputs).logits[:, logits_to_keep]
+            logits = self._run(input_ids, **inputs).logits[:, logits_to_keep]
         return logits
 
     def _forward_later(self, **inputs: Any) -> Tensor:
         """Return all logits of tokens that follow a cache."""
-        logits: Tensor = self.model(**inputs, use_cache=True).logits
+        logits: Tensor = self._run(**inputs, use_cache=True).logits
         return logits
 
 

@@ -22,6 +22,10 @@ BASE = ""
 """Name under which the router finds the model whose configuration routes have; no source has it."""
 
 
+StepKey = tuple[str, int, float, float, float]
+"""Content of a source or stage, layer, scale, qk, write: equal ones compute alike."""
+
+
 @dataclass(frozen=True)
 class _Slot:
     """A model that merges write into, and its tensors by their names on disk."""
@@ -82,6 +86,19 @@ class Residents:
             elif name in self.merger.checkpoints:
                 self._named[name] = self._source(name)
         return self._router.build(flow)
+
+    def path(self, recipe: Recipe) -> tuple[str, list[StepKey]]:
+        """Return what the routed model's embedding and steps are, by content and not by name."""
+        flow = recipe.dataflow
+        assert flow is not None
+        contents = {source.name: source.sha256 for source in recipe.sources}
+        used = set(names_of(flow))
+        for index, stage in enumerate(recipe.stages):
+            if stage.name in used:
+                upto = recipe.stages[: index + 1]
+                contents[stage.name] = replace(recipe, stages=upto, dataflow=None, _hash=[]).hash()
+        steps = [(contents[s.source], s.layer, s.scale, s.qk, s.write) for s in flow.steps]
+        return contents[flow.embedding], steps
 
     def _source(self, name: str) -> nn.Module:
         if name not in self._sources:

@@ -36,6 +36,7 @@ from evomerge.execution.devices import (
 from evomerge.execution.protocol import BlockRef, BlockScores, Failure, Job, Outcome
 from evomerge.execution.residents import Residents
 from evomerge.merging.engine import Merger
+from evomerge.merging.prefixes import PrefixCache
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.recipes.declarations import load_plugin_file
 from evomerge.recipes.recipe import Recipe, Source
@@ -86,6 +87,7 @@ class WorkerSpec:
         threads: Torch threads; part of the numeric class.
         plugins: Plug-in files to load first.
         cache_dir: Folder for figures of the sources that outlive the process.
+        prefix_bytes: Memory for activations that routes share; 0 shares none.
         built: Evaluators that this process has built already; they don't travel to another one.
     """
 
@@ -99,6 +101,7 @@ class WorkerSpec:
     threads: int = 1
     plugins: tuple[Path, ...] = ()
     cache_dir: Path | None = None
+    prefix_bytes: int = 0
     built: Mapping[str, Evaluator] | None = field(default=None, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -152,6 +155,7 @@ class WorkerSpec:
             evaluators=evaluators,
             device=device,
             numeric_class=numeric_class(device, self.threads, n_devices=n_devices),
+            prefixes=PrefixCache(self.prefix_bytes) if self.prefix_bytes else None,
         )
 
 
@@ -194,6 +198,7 @@ class Worker:
         evaluators: Task → evaluator.
         device: Where the model lies.
         numeric_class: What decides rounding besides recipe and batches.
+        prefixes: Shares activations between routes.
         name: How the ledger names this worker.
         on_step: Told what a job does next: ``merging``, ``scoring task 'sort'``.
     """
@@ -204,6 +209,7 @@ class Worker:
     evaluators: Mapping[str, Evaluator]
     device: str = "cpu"
     numeric_class: str = ""
+    prefixes: PrefixCache | None = None
     name: str = field(default_factory=lambda: f"{platform.node()}:{os.getpid()}")
     on_step: Callable[[str], None] | None = None
 
@@ -223,7 +229,7 @@ class Worker:
             while failure and failure.kind == "memory" and self._give_up_memory(attempt):
                 failure = self._try(attempt)
         finally:
-            self.model.model = self.residents.scratch
+            self.model.model, self.model.prefixes = self.residents.scratch, None
         if failure is not None:
             # A merge that ended half-way, or a model that a task has touched, is written anew.
             self.merger.forget()
@@ -264,8 +270,11 @@ class Worker:
         """Make the model that is scored: the resident one rewritten, or a route."""
         if recipe.dataflow is None:
             self.merger.merge_into(recipe, self.residents.targets)
-        else:
-            self.model.model = self.residents.route(recipe)
+            return
+        self.model.model = self.residents.route(recipe)
+        if self.prefixes is not None:
+            self.prefixes.follow(self.model.model, *self.residents.path(recipe))
+            self.model.prefixes = self.prefixes
 
     def _begin(self, attempt: _Attempt, step: str, task: tuple[str, str] | None = None) -> None:
         attempt.step, attempt.task = step, task
@@ -274,9 +283,13 @@ class Worker:
             self.on_step(step)
 
     def _give_up_memory(self, attempt: _Attempt) -> bool:
-        """Halve the batches of the task that failed, or spill; tells whether there was a way."""
+        """Give up what other jobs left; halve the task's batches; spill. False: all was tried."""
         rows = self.model.rows_in_hand
-        if attempt.task is not None and rows > 1:
+        if self.prefixes is not None and self.prefixes.bytes:
+            self.prefixes.clear()
+            self.model.prefixes = self.prefixes = None
+            attempt.notes["prefixes"] = "given up"
+        elif attempt.task is not None and rows > 1:
             task = attempt.task[0]
             self._limits[task] = rows // 2
             self._drop(lambda key: key[0] == task)
@@ -297,6 +310,8 @@ class Worker:
         """Drop prepared requests; they are built again when they are needed."""
         for key in [key for key in self._prepared if chosen(key)]:
             del self._prepared[key]
+        if self.prefixes is not None:
+            self.prefixes.clear()  # they are of batches that won't come again
 
     def _class(self) -> str:
         """The numeric class, with the limits of batches that it has come to."""

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from torch import Tensor, nn
 
 from evomerge.errors import MergeError, nearest
-from evomerge.merging.stream import PER_LAYER
+from evomerge.merging.route_config import PER_LAYER
 from evomerge.models.architecture import infer_facts
 from evomerge.recipes.recipe import Dataflow, Step
 
@@ -26,6 +26,9 @@ POST_NORMS = (
     ("post_self_attn_layernorm", "post_mlp_layernorm"),
 )
 """Norms through which a sandwich layer (Gemma 2 and 3, GLM 4) writes into the residual stream."""
+
+STEPS = "_route_steps"
+"""Attribute of a routed model that lists its steps."""
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_forward_hooks_with_kwargs")
 """A module's tables of hooks; a twin has its own."""
@@ -125,6 +128,7 @@ class Router:
         replaced[anatomy.layers] = nn.ModuleList(steps)
         routed = _rewired(base, replaced)
         _reconfigure(routed, anatomy.layers, [self._config_of(step) for step in flow.steps])
+        routed.__dict__[STEPS] = tuple(steps)
         return routed
 
     def _step(self, step: Step, index: int, base: nn.Module) -> RouteStep:
@@ -179,6 +183,12 @@ class Router:
         if model not in self._anatomies:
             self._anatomies[model] = _dissect(model)
         return self._anatomies[model]
+
+
+def steps_of(routed: nn.Module) -> tuple[RouteStep, ...]:
+    """Return the steps of a model that a router built."""
+    steps: tuple[RouteStep, ...] = routed.__dict__[STEPS]
+    return steps
 
 
 def _dissect(model: nn.Module) -> _Anatomy:

@@ -36,6 +36,18 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> WorkerSpec:
         "block_size": 4,
         "splits": {"search": 8, "validation": 4, "test": 4},
     }
+    records = [
+        {
+            "question": "which one of them is it, " + "xyz" * (n % 3) + f"{n}?",
+            "choices": [" one", " other", " none of it"],
+            "gold": n % 3,
+            "prompt": f"say {'y' * (n % 5)}{n}",
+            "answer": str(n),
+        }
+        for n in range(24)
+    ]
+    (folder / "data.jsonl").write_text("\n".join(map(json.dumps, records)))
+    asked = {**options, "data": str(folder / "data.jsonl")}
     return WorkerSpec(
         folders={name: folder / name for name in DEPTHS},
         sources=tuple(
@@ -44,7 +56,11 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> WorkerSpec:
         base="base",
         tokenizer="base",
         dtype="float32",
-        evaluators=(EvaluatorSpec("copy", "perplexity", 0, options),),
+        evaluators=(
+            EvaluatorSpec("copy", "perplexity", 0, options),
+            EvaluatorSpec("choice", "multiple_choice", 0, asked),
+            EvaluatorSpec("answer", "generation", 0, {**asked, "max_new_tokens": 4}),
+        ),
     )
 
 
@@ -208,3 +224,63 @@ def test_a_worker_on_several_gpus_says_that_it_takes_no_routes(
     failure = run(worker, route(spec, SCALED)).failure
     assert failure is not None
     assert "laid over several GPUs" in failure.message
+
+
+TASKS = tuple(BlockRef(task, "search", 0) for task in ("copy", "choice", "answer"))
+
+
+def everything(worker: Worker, recipe: Recipe) -> list[object]:
+    outcome = worker.run(Job("0-0", 1, recipe, TASKS, keep_answers=True))
+    assert outcome.failure is None, outcome.failure
+    return [
+        (block.answers, {name: values.tobytes() for name, values in block.values.items()})
+        for block in outcome.scores
+    ]
+
+
+def siblings(spec: WorkerSpec) -> list[Recipe]:
+    """Recipes with common prefixes; a stage's coefficients are part of them."""
+    weights = ([0.3, 0.7], [0.4, 0.6], [0.3, 0.7])
+    stages = [stage("m", one, "base", "other") for one in weights]
+    steps = (Step("m", 0), Step("deep", 4, scale=0.7), Step("m", 2))
+    shorter, longer = steps[:2], (*steps, Step("deep", 1))
+    return [
+        *(route(spec, steps, one) for one in stages),
+        route(spec, shorter, stages[0]),
+        merged(spec, 0.2, 0.8),
+        route(spec, longer, stages[0]),
+        route(spec, longer, stages[0], ends="m"),
+    ]
+
+
+@pytest.mark.parametrize("budget", [10**8, 20_000])
+def test_prefixes_change_no_bit_of_any_task(spec: WorkerSpec, worker: Worker, budget: int) -> None:
+    sharing = replace(spec, prefix_bytes=budget).build()
+    for recipe in siblings(spec):
+        assert everything(sharing, recipe) == everything(worker, recipe)
+    assert sharing.prefixes is not None
+    assert 0 < sharing.prefixes.bytes <= budget
+    assert sharing.prefixes.steps_saved > 0
+
+
+def test_prefixes_go_first_when_memory_runs_out(
+    spec: WorkerSpec, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sharing = replace(spec, prefix_bytes=10**8).build()
+    recipe = siblings(spec)[0]
+    expected = everything(sharing, recipe)
+    assert sharing.prefixes is not None
+    genuine, failed = sharing.prefixes.reading, []
+
+    def reading(*args: object, **options: bool) -> object:
+        if not failed:
+            failed.append(True)
+            raise MemoryError
+        return genuine(*args, **options)  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr(sharing.prefixes, "reading", reading)
+    outcome = sharing.run(Job("0-0", 1, recipe, TASKS))
+    assert outcome.failure is None
+    assert outcome.notes == {"prefixes": "given up"}
+    assert sharing.prefixes is None
+    assert everything(sharing, recipe) == expected
