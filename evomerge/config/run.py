@@ -10,6 +10,15 @@ SCHEMA_VERSION = 1
 class _Block(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    def _changed(self) -> set[str]:
+        """Names of the fields that aren't at their default; a stored run file names them all."""
+        fields = type(self).model_fields
+        return {
+            name
+            for name in self.model_fields_set
+            if getattr(self, name) != fields[name].get_default(call_default_factory=True)
+        }
+
 
 class SourceConfig(_Block):
     """One source model."""
@@ -117,7 +126,7 @@ class DataflowConfig(_Block):
         if self.space is not None:
             ends |= {"space", "model", "sources", "scales", "scale_range", "max_steps"}
         kind = self.space or "steps"
-        if wrong := sorted(self.model_fields_set - ends - allowed.get(kind, set())):
+        if wrong := sorted(self._changed() - ends - allowed.get(kind, set())):
             raise ValueError(f"{wrong[0]} has no meaning beside {kind}. Remove it.")
         low, high = self.scale_range
         if not 0 < low <= 1 <= high < float("inf"):
@@ -221,6 +230,15 @@ class SearchConfig(_Block):
     identical_failures: int = Field(
         default=10, ge=2, description="Stop after so many equal failures in a row."
     )
+
+    @model_validator(mode="after")
+    def _phases_or_one(self) -> "SearchConfig":
+        wrong = {"searcher", "options"} & self._changed()
+        if self.phases is not None and wrong:
+            raise ValueError(
+                f"{min(wrong)} has no meaning beside phases. Give it under each of the phases."
+            )
+        return self
 
 
 class ExecutionConfig(_Block):

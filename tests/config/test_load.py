@@ -1,5 +1,6 @@
 """Reading run files: a mistake is one line with its key; what is dumped loads back equal."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,22 @@ def test_a_dumped_config_loads_back_equal(options: dict[str, Any], path: str) ->
     again = parse_config(parse_yaml(dump_config(config), "y"), where="y")
     assert again == config
     assert again.search.options == options
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        {"space": "path", "max_steps": 4},
+        {"space": "sakana", "repeats": 2, "scales": "table"},
+        {"space": "blocks", "blocks": 2},
+        {"steps": [{"source": "a", "layers": [0, 2]}], "head": "a"},
+    ],
+)
+def test_a_dumped_dataflow_loads_back_equal(run_file: Path, flow: dict[str, Any]) -> None:
+    run_file.write_text(dump_config(load_config(run_file, [f"dataflow={json.dumps(flow)}"])))
+    loaded = load_config(run_file)
+    assert loaded.dataflow is not None
+    assert loaded.dataflow.model_dump().items() >= flow.items()
 
 
 def test_a_dumped_config_starts_with_the_schema_version(run_file: Path) -> None:
