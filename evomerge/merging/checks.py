@@ -8,6 +8,7 @@ from evomerge.errors import PluginError
 from evomerge.merging.layer_parts import BUFFERS
 from evomerge.merging.plan import FLOATS, Layout, Place
 from evomerge.merging.registry import METHODS
+from evomerge.merging.route_config import route_problems
 from evomerge.merging.route_form import RouteForm
 from evomerge.models.architecture import TensorFacts
 from evomerge.models.checkpoint import Checkpoint
@@ -198,7 +199,7 @@ class RecipeCheck:
             wrong = list(self._step_problems())
             if not wrong and not found:
                 form = RouteForm(self._recipe, self._checkpoints, self._layouts)
-                wrong += form.problems()
+                wrong += route_problems(form, self._checkpoints[self._recipe.base].config)
             found += wrong
             return
         depth = self._layouts[self._recipe.base].n_layers
