@@ -15,6 +15,7 @@ from evomerge.cli.options import JsonOption, PluginOption, RunArgument, SetOptio
 from evomerge.cli.results import print_front
 
 if TYPE_CHECKING:
+    from evomerge.recipes.space import SearchSpace
     from evomerge.runs.events import Event
     from evomerge.runs.reading.status import Status
     from evomerge.runs.start import OpenRun
@@ -80,6 +81,15 @@ class _End:
     drained: bool
 
 
+def _size(space: "SearchSpace") -> str:
+    """Return what there is to search: ``18 genes``, ``paths of up to 12 steps``, or both."""
+    from evomerge.recipes.paths import PathSpace
+
+    genes = [f"{len(space.genes)} genes"] if space.genes else []
+    paths = [f"paths of up to {space.max_steps} steps"] if isinstance(space, PathSpace) else []
+    return " and ".join([*paths, *genes])
+
+
 def _drive(opened: "OpenRun") -> _End:
     """Drive the run to its end or to a stop, showing how it goes."""
     from evomerge.cli.interrupts import StopOnSignal
@@ -90,8 +100,8 @@ def _drive(opened: "OpenRun") -> _End:
         say(f"warning: {warning}")
     config = opened.prepared.config
     say(
-        f"{config.name}: {len(opened.prepared.space.genes)} genes, searcher "
-        f"{config.search.searcher}, folder {opened.folder.path}"
+        f"{config.name}: {_size(opened.prepared.space)}, searcher {config.search.searcher}, "
+        f"folder {opened.folder.path}"
     )
     directions = {name: item.direction for name, item in config.objectives.items()}
     progress = run_progress(directions, live=sys.stderr.isatty())
