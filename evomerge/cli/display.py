@@ -122,6 +122,8 @@ def interval(value: float | None, low: float | None, high: float | None, decimal
     """Return ``0.6410 [0.6102, 0.6710]``."""
     if value is None or low is None or high is None:
         return number(value, decimals)
+    if low == value == high and abs(value) > 1 and value == round(value):
+        return f"{value:,.0f}"  # a count, of steps or parameters
     return f"{number(value, decimals)} [{number(low, decimals)}, {number(high, decimals)}]"
 
 

@@ -8,6 +8,12 @@ from evomerge.evaluation.intervals import Estimate
 from evomerge.evaluation.objectives import combine, combine_values
 from evomerge.runs.ledger.records import Estimates
 
+RECIPE = "(recipe)"
+"""Stands where a task does for numbers that a recipe has by itself."""
+
+RECIPE_NUMBERS = ("steps", "parameters")
+"""What an objective may be made of instead of a task's numbers; see ``runs.sizes``."""
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -26,6 +32,11 @@ class Objective:
     aggregate: str
     direction: str
     weights: tuple[float, ...] | None = None
+
+    @property
+    def is_of_recipe(self) -> bool:
+        """Say if it is a number of the recipe, which nothing has to be scored for."""
+        return self.parts[0][0] == RECIPE
 
     def estimate(self, estimates: Estimates) -> Estimate:
         """Return the raw value with its interval, in the declared direction."""
@@ -71,7 +82,8 @@ class Objectives:
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks that any objective needs, each once, in order."""
-        return tuple(dict.fromkeys(task for item in self.all for task, _ in item.parts))
+        scored = [item for item in self.all if not item.is_of_recipe]
+        return tuple(dict.fromkeys(task for item in scored for task, _ in item.parts))
 
     @property
     def parts(self) -> frozenset[tuple[str, str]]:
@@ -101,14 +113,17 @@ class Objectives:
 
 
 def split_source(source: str, tasks: Iterable[str]) -> tuple[str, str | None] | None:
-    """Return (task, metric) that ``EVALUATOR`` or ``EVALUATOR.METRIC`` names; None if none fits."""
+    """Return (task, metric) that ``EVALUATOR`` or ``EVALUATOR.METRIC`` names; None if none fits.
+
+    The recipe's own numbers have ``RECIPE`` as task; an evaluator of such a name goes before them.
+    """
     names = set(tasks)
     if source in names:
         return source, None
     for name in sorted(names, key=len, reverse=True):
         if source.startswith(f"{name}."):
             return name, source[len(name) + 1 :]
-    return None
+    return (RECIPE, source) if source in RECIPE_NUMBERS else None
 
 
 def _part(source: str, tasks: Mapping[str, Any]) -> tuple[str, str | None]:
