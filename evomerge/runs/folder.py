@@ -19,6 +19,7 @@ from evomerge.runs.failpoints import failpoint
 SCHEMA_VERSION = 1
 _TRIES, _PAUSE_S = 10, 0.02
 _SQLITE = "sqlite:///"
+_STOP = "stop.json"
 _OURS = ("config.yaml", "driver.lock", "log.txt")
 
 
@@ -121,6 +122,35 @@ def make_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[None]:
+    """Make the folder of a new run and be its driver until the block ends.
+
+    A block that fails before there is a run leaves no folder behind that only holds a lock.
+
+    Raises:
+        LedgerError: As ``make_folder`` and ``driver_lock``.
+    """
+    made = not path.exists()
+    make_folder(path)
+    try:
+        with driver_lock(path):
+            make_folder(path)  # another driver may have come and gone meanwhile
+            yield
+    except BaseException:
+        if made:
+            _remove_unused(path)
+        raise
+
+
+def _remove_unused(path: Path) -> None:
+    """Remove a folder that holds nothing but the lock of a driver that has ended."""
+    with contextlib.suppress(OSError):
+        if [item.name for item in path.iterdir()] == ["driver.lock"] and not is_driven(path):
+            (path / "driver.lock").unlink()
+            path.rmdir()
+
+
+@contextlib.contextmanager
 def driver_lock(path: Path) -> Iterator[None]:
     """Hold the run folder as its one driver; the lock goes with the process, however it ends.
 
@@ -155,6 +185,28 @@ def is_driven(path: Path) -> bool:
     except OSError:
         return True
     return False
+
+
+def note_stop(path: Path, reason: str, message: str) -> None:
+    """Say in the run folder ``path`` why its driver stopped, where the ledger can't be told."""
+    body = {"schema_version": SCHEMA_VERSION, "reason": reason, "message": message}
+    with contextlib.suppress(LedgerError):  # a full disk: the status then says interrupted
+        write_atomically(path / _STOP, json.dumps(body, indent=2) + "\n")
+
+
+def noted_stop(path: Path) -> tuple[str, str] | None:
+    """Return reason and message of ``note_stop``, None where the last driver left none."""
+    try:
+        raw = json.loads((path / _STOP).read_text())
+        return str(raw["reason"]), str(raw["message"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def forget_stop(path: Path) -> None:
+    """Take back what ``note_stop`` said: the run goes on."""
+    with contextlib.suppress(OSError):
+        (path / _STOP).unlink(missing_ok=True)
 
 
 def write_run(path: Path, *, run_id: str, name: str, ledger: str, config: str) -> RunFolder:

@@ -32,6 +32,7 @@ from evomerge.runs.events import (
     Started,
     Stopped,
 )
+from evomerge.runs.folder import forget_stop, note_stop
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.log import log_event
@@ -98,6 +99,7 @@ class Run:
             self._spool,
             away_s=plan.away_s,
             leave=lambda: self._stops.may_leave(),  # made below
+            meanwhile=lambda: self._upkeep.tick_away(),
             clock=self._clock,
         )
         scorer = Scorer(
@@ -196,6 +198,8 @@ class Run:
         state = self._state
         self._began = self._clock()
         run_id, name = self.records.run_id, self._row.name
+        if self.plan.folder is not None:
+            forget_stop(self.plan.folder)
         try:
             yield from self._say(Started(run_id, name, bool(state.generations), state.progress))
             if state.final is None:
@@ -212,6 +216,8 @@ class Run:
             self.request_stop(grace_s=0)
             yield from self._stops.stopped()
         except GivenUp as error:
+            if self.plan.folder is not None:
+                note_stop(self.plan.folder, "ledger", str(error))
             yield Stopped(state.progress, "ledger", str(error))
             raise RunFailedError(
                 f"{error} This run waited {self.plan.away_s:.0f} s for it, and keeps "

@@ -32,6 +32,7 @@ class Patience:
         spool: Where they are kept.
         away_s: Seconds to wait for the ledger.
         leave: Says that the run has to stop now, ledger or not.
+        meanwhile: Looks after what needs no ledger.
         clock: Seconds of a monotonic clock.
     """
 
@@ -43,6 +44,7 @@ class Patience:
         *,
         away_s: float,
         leave: Callable[[], bool],
+        meanwhile: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         self._writer = writer
@@ -50,6 +52,7 @@ class Patience:
         self.spool = spool
         self._away_s = away_s
         self._leave = leave
+        self._meanwhile = meanwhile
         self._clock = clock
         self.arrived: list[Outcome] = []
         """Outcomes that were fetched while the ledger was away."""
@@ -115,6 +118,7 @@ class Patience:
             self.away_since = now
             self._pause_s = FIRST_PAUSE_S
             yield LedgerAway(str(error))
+        self._meanwhile()
         away_s = now - self.away_since
         if self._leave() or away_s >= self._away_s:
             raise GivenUp(str(error)) from error

@@ -53,7 +53,7 @@ class Upkeep:
         self._stop = stop
         self._snapshot = snapshot
         self._clock = clock
-        self._due = clock()
+        self._due = self._due_away = clock()
         self._known: set[str] = set()
         self._answered = max(
             (int(d.body.get("request", 0)) for d in records.decisions("scale")), default=0
@@ -69,17 +69,26 @@ class Upkeep:
         for request in (yield from self._patience.read(self._requests)):
             yield from self._answer(request)
         if self._plan.folder is not None:
-            self._look_at_disk(self._plan.folder)
+            self._look_at_disk(self._plan.folder, self._plan.disk_budget_gb)
             write_metrics(self._plan.folder, self._snapshot(states))
 
-    def _look_at_disk(self, folder: Path) -> None:
+    def tick_away(self) -> None:
+        """Do what needs no ledger, if it is time, while that is away: results fill the disk."""
+        folder = self._plan.folder
+        if folder is None or self._clock() < self._due_away:
+            return
+        self._due_away = self._clock() + EVERY_S
+        self._look_at_disk(folder, None)  # what the ledger takes can't be asked
+        write_metrics(folder, self._snapshot(self._plan.executor.workers()))
+
+    def _look_at_disk(self, folder: Path, budget_gb: float | None) -> None:
         plan = self._plan
         try:
             trouble = disk_trouble(
                 folder,
                 self._records.ledger,
                 reserve_gb=plan.disk_reserve_gb,
-                budget_gb=plan.disk_budget_gb,
+                budget_gb=budget_gb,
             )
         except LedgerAwayError:
             return  # its size can be asked next time

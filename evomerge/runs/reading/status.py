@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evomerge.runs.events import Progress
-from evomerge.runs.folder import RunFolder, is_driven
+from evomerge.runs.folder import RunFolder, is_driven, noted_stop
 from evomerge.runs.reading.accounting import Query, Spent, cost, spent_on
 from evomerge.runs.reading.newest import Tail, latest_decisions, plain, read_tail, speed_of
 
@@ -152,7 +152,8 @@ def read_status(
     decisions = latest_decisions(query, folder.run_id)
     progress = _progress(tail, decisions, config["search"]["budget"])
     driver = _driver(query, folder, _CLOCKS[dialect])
-    state, reason, message = _state(driver is not None, decisions, tail)
+    noted = noted_stop(folder.path)
+    state, reason, message = _state(driver is not None, decisions, tail, noted)
     final = decisions.get("final")
     best: Mapping[str, float] = tail.best
     if final is not None:
@@ -201,12 +202,19 @@ def _progress(tail: Tail, decisions: Mapping[str, Any], budget: int) -> Progress
     return replace(found, evaluated=found.evaluated - len(again), failed=found.failed - len(again))
 
 
-def _state(driven: bool, decisions: Mapping[str, Any], tail: Tail) -> tuple[str, str, str]:
-    """Return the state in one word, why it stopped or failed, and what there is to say of it."""
+def _state(
+    driven: bool, decisions: Mapping[str, Any], tail: Tail, noted: tuple[str, str] | None
+) -> tuple[str, str, str]:
+    """Return the state in one word, why it stopped or failed, and what there is to say of it.
+
+    ``noted`` is what the last driver couldn't store.
+    """
     if driven:
         return "running", "", ""
     if "final" in decisions:
         return "finished", "", ""
+    if noted is not None:
+        return "stopped", *noted
     if tail.stopped is not None:
         reason = tail.stopped.get("reason", "user")
         return "stopped", reason, tail.stopped.get("message", "")

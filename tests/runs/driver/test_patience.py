@@ -14,11 +14,15 @@ from sqlalchemy import event as hooks
 
 from evomerge.errors import FencedError, LedgerAwayError, LedgerError, RunFailedError
 from evomerge.execution.protocol import Outcome
+from evomerge.runs.driver import upkeep
 from evomerge.runs.driver.heart import held_run
 from evomerge.runs.driver.spool import Spool
 from evomerge.runs.events import CandidateDone, Finished, LedgerAway, LedgerBack, Stopped
+from evomerge.runs.folder import write_run
 from evomerge.runs.ledger import sqlite, tables
 from evomerge.runs.ledger.database import Ledger
+from evomerge.runs.reading.glance import glance
+from evomerge.runs.reading.results import status_of
 from tests.fixtures_postgres import PostgresServer
 from tests.runs.driver.test_workers import BUDGET, make, scripted, search_of, undisturbed
 from tests.runs.fakes import FakeRun, ScriptedExecutor
@@ -113,6 +117,69 @@ def test_after_too_long_an_absence_nothing_that_was_finished_is_scored_again(
     again = [job.candidate_id for job in run.worker.jobs[len(before) :] if _search(job)]
     assert not set(before) & set(again)
     assert not list((tmp_path / "spool").glob("*"))
+
+
+def test_a_run_that_waited_too_long_says_why_until_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make(tmp_path, make_executor=scripted(slots=3), settings={"away_s": 0.3})
+    run.store()
+    write_run(tmp_path, run_id=run.run_id, name="toy", ledger=run.url, config="{}\n")
+    with monkeypatch.context() as patch:
+        Away(patch, after=8, tries=10**9, late=False)
+        with pytest.raises(RunFailedError, match="is away"):
+            run.drive()
+    _change_driver(run, lease_s=0)
+    found = status_of(tmp_path)
+    assert glance(tmp_path) == found
+    assert (found.state, found.reason) == ("stopped", "ledger")
+    assert found.message == "ledger x is away: refused."
+    started = run.resume()
+    events = []
+    for event in started.drive():
+        events.append(event)
+        if isinstance(event, CandidateDone) and event.progress.evaluated == 15:
+            started.request_stop("user")
+    assert isinstance(events[-1], Stopped)
+    found = status_of(tmp_path)
+    assert (found.state, found.reason, found.message) == ("stopped", "user", "")
+
+
+def test_an_absence_shows_in_the_figures_while_it_lasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make(tmp_path, make_executor=scripted(slots=3))
+    file, seen = tmp_path / "metrics.prom", []
+    monkeypatch.setattr(upkeep, "EVERY_S", 0.0)
+    away = Away(monkeypatch, after=8, tries=5, late=False)
+    wait = ScriptedExecutor.wait
+
+    def look(executor: ScriptedExecutor, timeout_s: float | None = None) -> list[Outcome]:
+        if 0 < away.refused < away.tries:
+            lines = file.read_text().splitlines()
+            line = next(x for x in lines if x.startswith("evomerge_ledger_away_seconds{"))
+            seen.append(float(line.split()[-1]))
+            time.sleep(0.02)
+        return wait(executor, timeout_s)
+
+    monkeypatch.setattr(ScriptedExecutor, "wait", look)
+    assert isinstance(list(run.start().drive())[-1], Finished)
+    assert len(seen) >= 3
+    assert seen == sorted(seen)
+    assert 0 < seen[1] < seen[-1]
+
+
+def test_a_disk_that_results_fill_while_the_ledger_is_away_ends_the_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make(tmp_path, make_executor=scripted(slots=3), settings={"away_s": 60.0, "grace_s": 0})
+    away = Away(monkeypatch, after=8, tries=10**9, late=False)
+    full = "the disk of /x has 0.10 GB free"
+    monkeypatch.setattr(upkeep, "disk_trouble", lambda *_, **__: full if away.refused else None)
+    began = time.monotonic()
+    with pytest.raises(RunFailedError):
+        run.drive()
+    assert time.monotonic() - began < 30
 
 
 def _search(job: Any) -> bool:
