@@ -72,8 +72,9 @@ def scale(
     if json:
         print_json({"run": path, "request": sequence, "workers": workers})
         return
+    noun = "worker" if workers == 1 else "workers"
     say(
-        f"Asked for {workers} workers; the driver takes it up within seconds. See them with: "
+        f"Asked for {workers} {noun}; the driver takes it up within seconds. See them with: "
         f"evomerge status {path} --workers"
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from evomerge.cli.display import console, duration, number, say
 from evomerge.runs.events import (
     Advanced,
+    Asked,
     AttemptLost,
     CandidateDone,
     CandidateFailed,
@@ -65,7 +66,7 @@ class Tally:
 
     def __init__(self, directions: Mapping[str, str]) -> None:
         self._directions = directions
-        self._began_s = self._last_s = time.monotonic()
+        self._began_s = self._ready_s = self._last_s = time.monotonic()
         self._before = 0
         self.progress = Progress(evaluated=0, failed=0, budget=0)
         self.best: dict[str, float] = {}
@@ -74,8 +75,10 @@ class Tally:
     def take(self, event: Event) -> None:
         """Add ``event``."""
         if isinstance(event, Started):
-            self._began_s = time.monotonic()
+            self._began_s = self._ready_s = time.monotonic()
             self._before = event.progress.evaluated
+        if isinstance(event, (Asked, WorkerJoined)) and self.progress.evaluated == self._before:
+            self._ready_s = time.monotonic()  # workers take longer to start than many a candidate
         if isinstance(event, (Started, CandidateDone, CandidateFailed, GenerationDone, Advanced)):
             self.progress = event.progress
         if isinstance(event, (CandidateDone, CandidateFailed)):
@@ -93,9 +96,9 @@ class Tally:
 
     @property
     def rate(self) -> float | None:
-        """Candidates per second since the driver started; None before the first."""
-        done = self.progress.evaluated - self._before
-        return done / self.elapsed_s if done and self.elapsed_s > 0 else None
+        """Candidates per second since workers were there; None before the first."""
+        done, taken_s = self.progress.evaluated - self._before, self._last_s - self._ready_s
+        return done / taken_s if done and taken_s > 0 else None
 
     @property
     def left_s(self) -> float | None:

@@ -244,7 +244,10 @@ class LocalWorker:
             f"resident memory {self._life.memory_bytes // mib} MiB at its last sign of life "
             f"{now - self._heard:.1f} s ago, {self._life.peak_bytes // mib} MiB at most"
         )
-        return "\n".join([*lines, f"last lines of {self.log.name}:", *_tail(self.log)])
+        last = _tail(self.log)
+        if last:
+            lines += [f"last lines of {self.log.name}:", *last]
+        return "\n".join(lines)
 
 
 def _unpickle(pickled: bytes, job: Job) -> Outcome:

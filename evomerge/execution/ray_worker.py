@@ -96,9 +96,9 @@ class RayWorker:
         lines = [
             f"{self.name}: {detail}",
             f"resident memory {memory} MiB at its last sign of life",
-            "last lines of its log:",
-            *self._last_lines,
         ]
+        if self._last_lines:
+            lines += ["last lines of its log:", *self._last_lines]
         return Failure(LOST, f"{message} while {self._step}", "\n".join(lines))
 
     def enter(self, state: str) -> float:

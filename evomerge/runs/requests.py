@@ -27,6 +27,12 @@ def request_scale(path: Path, workers: int) -> int:
     """
     folder = RunFolder.open(path)
     status = status_of(path)
+    if status.state == "finished":
+        raise LedgerError(
+            f"run {folder.name!r} is finished, so there is nothing for workers to do. Give it more "
+            f"candidates, and as many workers: evomerge resume {path} --set search.budget=N "
+            f"--set execution.workers={workers}, N above {status.progress.budget}"
+        )
     if status.state != "running":
         raise LedgerError(
             f"run {folder.name!r} is {status.state}: nobody drives it. Resume it with as many: "

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -233,9 +234,7 @@ class CmaEsSearcher:
 
     def _ask_around_start(self, n: int | None) -> list[Proposal]:
         """Return starts and samples around the first mean; pycma doesn't know of either."""
-        # It takes a second, which costs nothing now, while workers are still being started.
-        import cma  # noqa: F401  used once results are there
-
+        _cma()  # takes a second, which costs nothing now, while workers are still being started
         size = self._book.size(n, self._population(n))
         starts = self._book.take_starts(size)
         rng = self._book.generator()
@@ -302,8 +301,7 @@ class CmaEsSearcher:
 
     def _strategy(self, mean: Array, population: int, sigma: float, *, whole: bool) -> Any:
         """Return pycma's strategy around ``mean``; ``whole`` if it gets whole generations."""
-        import cma
-
+        cma = _cma()
         half = np.zeros(len(mean))
         half[self._integers] = 0.5
         inside = np.clip(mean, 1e-3, 1 - 1e-3)
@@ -359,6 +357,14 @@ class CmaEsSearcher:
         self._epoch += 1
         self._ready = []
         self._begin(mean, population, sigma, whole=n is None)
+
+
+def _cma() -> ModuleType:
+    """Import pycma, which warns on the way where matplotlib is absent; it only plots with it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Could not import matplotlib", module="cma")
+        import cma
+    return cma  # type: ignore[no-any-return]  it has no types
 
 
 def _first_mean(x0: Sequence[float], d: int) -> Array:

@@ -105,6 +105,7 @@ def test_scale_asks_the_driver_and_is_refused_without_one(fake: FakeRun) -> None
     assert "nobody drives it" in line
     with driver_lock(folder(fake)):
         found = call_json("scale", folder(fake), "3")
-        assert "within seconds" in call("scale", folder(fake), "2")[1]
+        assert "Asked for 2 workers; " in call("scale", folder(fake), "2")[1]
+        assert "Asked for 1 worker; " in call("scale", folder(fake), "1")[1]
     assert (found["request"], found["workers"]) == (1, 3)
-    assert [row.body["workers"] for row in fake.records().requests()] == [3, 2]
+    assert [row.body["workers"] for row in fake.records().requests()] == [3, 2, 1]

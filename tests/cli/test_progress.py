@@ -10,6 +10,7 @@ from evomerge.cli import progress as module
 from evomerge.cli.progress import PlainProgress, Tally, run_progress
 from evomerge.runs.events import (
     Advanced,
+    Asked,
     AttemptLost,
     CandidateDone,
     CandidateFailed,
@@ -73,6 +74,24 @@ def test_best_follows_each_direction_and_speed_counts_this_session_only(
     now[0] += 60.0  # while finalists are scored again
     tally.take(EVENTS[5])
     assert tally.rate == pytest.approx(0.5)
+
+
+def test_the_start_of_workers_does_not_count_as_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    tally = Tally(DIRECTIONS)
+    tally.take(EVENTS[0])
+    now[0] += 40.0
+    tally.take(Asked(1, ("1-0", "1-1", "1-2")))
+    now[0] += 50.0
+    tally.take(WorkerJoined("w1", "vm", "cpu"))
+    now[0] += 6.0
+    for event in EVENTS[1:4]:
+        tally.take(event)
+    tally.take(WorkerJoined("w2", "vm", "cpu"))  # one that comes later changes nothing
+    assert tally.rate == pytest.approx(0.5)
+    assert tally.left_s == pytest.approx(6.0)
+    assert tally.elapsed_s == pytest.approx(96.0)
 
 
 def test_plain_lines_name_generation_counts_best_and_failures(

@@ -45,6 +45,12 @@ def test_a_run_that_nobody_drives_is_resumed_instead(fake: FakeRun) -> None:
     assert fake.records().requests() == []
 
 
+def test_a_finished_run_needs_more_candidates_before_more_workers(fake: FakeRun) -> None:
+    list(fake.resume().drive())
+    with pytest.raises(LedgerError, match=r"is finished.*search\.budget=N .*workers=3, N above 20"):
+        request_scale(fake.folder / "runs" / "toy", 3)
+
+
 def test_the_one_worker_in_the_driver_cannot_become_two(fake: FakeRun) -> None:
     executor(fake, "inprocess")
     folder = fake.folder / "runs" / "toy"

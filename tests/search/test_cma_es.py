@@ -1,5 +1,7 @@
 """CMA-ES: it converges where random search doesn't, and its special cases."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +17,18 @@ from tests.search.functions import best_of, box, rastrigin, sphere
 
 CORNER = [Start("corner", np.zeros(10))]
 SEEDS = range(2)
+
+
+def test_nothing_is_printed_where_matplotlib_is_absent() -> None:
+    code = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "from evomerge.search.cma_es import CmaEsSearcher\n"
+        "from tests.search.functions import box\n"
+        "CmaEsSearcher(box(3), seed=0, n_objectives=1).ask()\n"
+        "assert 'cma' in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("starts", [[], CORNER], ids=["no starts", "bad start"])
