@@ -16,7 +16,7 @@ from evomerge.recipes.space import Genome
 from evomerge.runs.driver.heart import held_run
 from evomerge.runs.driver.loop import Run
 from evomerge.runs.driver.plan import Plan
-from evomerge.runs.folder import RunFolder, check_free, driver_lock, make_folder, write_run
+from evomerge.runs.folder import RunFolder, check_free, driver_lock, new_folder, write_run
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.rows import RunRow
@@ -78,9 +78,7 @@ def new_run(
         raise ConfigError(where, [*error.problems, also]) from None
     if taken is not None:
         raise LedgerError(taken)
-    make_folder(path)
-    with driver_lock(path):
-        make_folder(path)  # another driver may have come and gone meanwhile
+    with new_folder(path):
         ledger = Ledger.open(prepared.config.ledger, create=True)
         with contextlib.closing(ledger):
             row = _row(prepared, reuse=reuse)

@@ -193,6 +193,7 @@ def test_a_start_that_fails_leaves_the_name_free(
     raw_config["ledger"] = "sqlite:///base/config.json/ledger.db"
     with pytest.raises(EvomergeError, match="can't be made"):
         run_it(raw_config)
+    assert not RUN.exists()
     raw_config["ledger"] = "sqlite:///runs/ledger.db"
     assert isinstance(run_it(raw_config)[-1], Finished)
 

@@ -1,5 +1,6 @@
 """Evaluators, objectives and the searcher of a run file, each mistake in it collected."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,12 @@ from evomerge.execution.registry import EXECUTORS, Crew
 from evomerge.execution.worker import EvaluatorSpec
 from evomerge.recipes.space import Genome, SearchSpace
 from evomerge.runs.objectives import Objectives
+from evomerge.runs.setup.memory_check import ELSEWHERE
 from evomerge.search.protocol import SEARCHERS, Searcher, Start
+
+MOST_THREADS = 1024
+"""Threads that a worker may have. A smaller machine may resume a run with as many as it has had:
+scores depend on them."""
 
 
 def facts_of(evaluators: Mapping[str, Evaluator]) -> dict[str, dict[str, Any]]:
@@ -147,7 +153,7 @@ def make_searcher(
     )
 
 
-def check_executor(config: RunConfig, problems: list[Problem]) -> None:
+def check_executor(config: RunConfig, problems: list[Problem], warnings: list[str]) -> None:
     """Check the executor's name and settings, and that it can have so many workers."""
     execution = config.execution
     try:
@@ -162,6 +168,23 @@ def check_executor(config: RunConfig, problems: list[Problem]) -> None:
             "the executor local."
         )
         problems.append(Problem("execution.workers", message))
+    if execution.executor == "inprocess" and execution.time_limit_s is not None:
+        warnings.append(
+            f"execution.time_limit_s: {execution.time_limit_s:g} is ignored: the executor inprocess"
+            " can't cut off a candidate in its own process. Take the executor local to have it."
+        )
+    processors = os.cpu_count() or 1
+    if execution.threads > MOST_THREADS:
+        message = (
+            f"got {execution.threads}, expected at most {MOST_THREADS}: the threads of one worker. "
+            f"This machine has {processors} processors."
+        )
+        problems.append(Problem("execution.threads", message))
+    elif execution.threads > processors and execution.executor not in ELSEWHERE:
+        warnings.append(
+            f"execution.threads: {execution.threads} a worker, but this machine has {processors} "
+            f"processors: slower than {processors}, which new runs should take."
+        )
 
 
 def make_executor(

@@ -118,7 +118,7 @@ def prepare(
     loaded = tuple(_load_plugin(path) for path in plugins)
     problems: list[Problem] = []
     warnings: list[str] = []
-    _check_settings(config, problems)
+    _check_settings(config, problems, warnings)
     sources = open_sources(config.sources, problems)
     base = _source_name(config.base, "base", config, problems)
     tokenizer = _source_name(config.recipe.tokenizer, "recipe.tokenizer", config, problems) or base
@@ -218,9 +218,9 @@ def _source_name(name: str | None, key: str, config: RunConfig, problems: list[P
     return name
 
 
-def _check_settings(config: RunConfig, problems: list[Problem]) -> None:
+def _check_settings(config: RunConfig, problems: list[Problem], warnings: list[str]) -> None:
     """Check executor and ledger."""
-    check_executor(config, problems)
+    check_executor(config, problems, warnings)
     try:
         check_ledger_url(config.ledger)
     except (LedgerError, MissingExtraError) as error:

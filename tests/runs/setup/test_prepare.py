@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import struct
 from pathlib import Path
@@ -83,11 +84,34 @@ def test_every_mistake_is_reported_at_once(workspace: Path, raw_config: dict[str
 
 
 @pytest.mark.parametrize(
+    ("execution", "warning"),
+    [
+        ({"time_limit_s": 5}, "execution.time_limit_s: 5 is ignored: the executor inprocess"),
+        ({"threads": 1024}, "execution.threads: 1024 a worker, but this machine has 8 processors"),
+    ],
+)
+def test_a_setting_that_does_not_do_what_it_says_is_warned_of(
+    workspace: Path,
+    raw_config: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    execution: dict[str, Any],
+    warning: str,
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    config = parse_config(raw_config | {"execution": execution}, where="tiny.yaml")
+    assert [line for line in prepare(config).warnings if line.startswith(warning)]
+    local = execution | {"executor": "local", "threads": 8}
+    config = parse_config(raw_config | {"execution": local}, where="tiny.yaml")
+    assert not [line for line in prepare(config).warnings if line.startswith("execution.")]
+
+
+@pytest.mark.parametrize(
     ("change", "key", "message"),
     [
         ({"search.options": {"population": 0}}, "search.options.population", "at least 1"),
         ({"search.options": {"sigma": 1}}, "search.options.sigma", "no such setting"),
         ({"execution": {"workers": 2}}, "execution.workers", "has one worker"),
+        ({"execution": {"threads": 100_000}}, "execution.threads", "got 100000, expected at most"),
         ({"recipe.tokenizer": "bse"}, "recipe.tokenizer", "did you mean 'base'"),
         ({"base": "bse"}, "base", "did you mean 'base'"),
         ({"search.recipes": ["mine.yaml"]}, "search.recipes[0]", "mine.yaml"),
