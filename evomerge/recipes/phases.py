@@ -30,6 +30,11 @@ class PhasedSpace(SearchSpace):
         super().__init__(first.genes)
         self._spaces = [first]
 
+    @property
+    def first(self) -> SearchSpace:
+        """Space of the first phase."""
+        return self._spaces[0]
+
     def enter(self, index: int, space: SearchSpace) -> None:
         """Note the space of phase ``index``; the phases before it are known."""
         del self._spaces[index:]
@@ -39,6 +44,14 @@ class PhasedSpace(SearchSpace):
     def n_dims(self) -> int:
         """Length of an encoding in the first phase."""
         return 1 + self._spaces[0].n_dims
+
+    def middle(self) -> NDArray[np.float64]:
+        """Return the encoding in the middle of the first phase's space."""
+        return np.concatenate([[0.0], self._spaces[0].middle()])
+
+    def draw(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Return the encoding of a random genome of the first phase."""
+        return np.concatenate([[0.0], self._spaces[0].draw(rng)])
 
     def encode(self, genome: Genome) -> NDArray[np.float64]:
         """Return the encoding of ``genome``, its phase first."""

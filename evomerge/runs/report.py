@@ -222,6 +222,7 @@ class _Reporter:
             numeric_class=prepared.numeric_class,
             needed=needed_numbers(prepared.objectives, prepared.evaluators),
             run_id=None if self._row.reuse else self._row.run_id,
+            sizes=prepared.sizes,
         )
         try:
             for index, (candidate_id, label, recipe) in enumerate(missing):
@@ -287,6 +288,9 @@ class _Reporter:
         if not ids:
             return None
         rival = max(ids, key=lambda n: objective.utility(objective.estimate(found[n]).value))
+        if objective.is_of_recipe:
+            gap = objective.value(found[best]) - objective.value(found[rival])
+            return Difference(objective.name, best, rival, Estimate(gap, gap, gap, 1))
         mine, theirs = (
             {
                 (task, metric): self._records.scores(name, TEST, task, metric)

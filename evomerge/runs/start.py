@@ -117,10 +117,14 @@ def stored_run(
         records = RunRecords(ledger, folder.run_id)
         row = records.run()
         config = changed_config(row.config, overrides, where=str(folder.config_file))
-        files = [*_stored_plugins(row), *plugins]
+        mended = _mended_plugins(row) and not _has_scores(records)
+        stored = [Path(path) for path, _ in row.plugins] if mended else _stored_plugins(row)
+        files = [*stored, *plugins]
         prepared = prepare(config, where=str(folder.config_file), plugins=files, find_starts=False)
-        _check_unchanged(row, prepared)
+        _check_unchanged(row, prepared, mended=mended)
         with held_run(ledger, folder.run_id) as epoch:
+            if mended:
+                RunWriter(ledger, folder.run_id, epoch).decide("mend", _mending(row, prepared))
             run = Run(records, _plan(prepared, config, row, row.starts, path), epoch=epoch)
             if any(text.partition("=")[0].strip() == "search.budget" for text in overrides):
                 run.extend(config.search.budget)
@@ -216,7 +220,7 @@ def _plan(
     execution = config.execution
     return Plan(
         space=prepared.space,
-        searcher=prepared.make_searcher(starts),
+        searcher=prepared.make_searcher(starts, budget=row.config["search"]["budget"]),
         executor=make_executor(config, prepared.worker, folder=folder, run_id=row.run_id),
         evaluators=prepared.evaluators,
         objectives=prepared.objectives,
@@ -233,7 +237,26 @@ def _plan(
         disk_reserve_gb=execution.disk_reserve_gb,
         disk_budget_gb=execution.disk_budget_gb,
         folder=folder,
+        sizes=prepared.sizes,
     )
+
+
+def _mended_plugins(row: RunRow) -> bool:
+    """Say if all plug-in files are there and one is no longer what it was."""
+    files = [(Path(path), sha256) for path, sha256 in row.plugins]
+    return all(file.is_file() for file, _ in files) and any(
+        hashlib.sha256(file.read_bytes()).hexdigest() != sha256 for file, sha256 in files
+    )
+
+
+def _has_scores(records: RunRecords) -> bool:
+    return any(row.failure is None for row in records.attempts())
+
+
+def _mending(row: RunRow, prepared: Prepared) -> dict[str, Any]:
+    """Return what takes the place of the run's plug-ins and tasks from now on."""
+    plugins = prepared.plugins[: len(row.plugins)]
+    return {"plugins": [list(item) for item in plugins], "tasks": facts_of(prepared.evaluators)}
 
 
 def _stored_plugins(row: RunRow) -> list[Path]:
@@ -243,13 +266,16 @@ def _stored_plugins(row: RunRow) -> list[Path]:
         if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
             raise LedgerError(
                 f"plug-in {path} has changed or is gone since the run was started. Restore it, or "
-                "start a new run."
+                "start a new run; only a run without any score takes a mended one."
             )
     return [Path(path) for path, _ in row.plugins]
 
 
-def _check_unchanged(row: RunRow, prepared: Prepared) -> None:
-    """Refuse a run whose sources or tasks are no longer what they were."""
+def _check_unchanged(row: RunRow, prepared: Prepared, *, mended: bool = False) -> None:
+    """Refuse a run whose sources or tasks are no longer what they were.
+
+    Where a plug-in was ``mended``, a task may score otherwise, but not give other numbers.
+    """
     for name, stored in row.sources.items():
         source = prepared.sources[name].source
         for part, now in (("", source.sha256), ("tokenizer_", source.tokenizer_sha256)):
@@ -262,7 +288,10 @@ def _check_unchanged(row: RunRow, prepared: Prepared) -> None:
                     "Restore it, or start a new run."
                 )
     for name, facts in facts_of(prepared.evaluators).items():
-        if row.tasks[name]["fingerprint"] != facts["fingerprint"]:
+        then, now = dict(row.tasks[name]), dict(facts)
+        if mended:
+            then["fingerprint"] = now["fingerprint"] = ""
+        if then["fingerprint"] != now["fingerprint"] or (mended and then != now):
             raise LedgerError(
                 f"evaluator {name!r} has changed since the run was started: its data, or the code "
                 "that scores it. Restore it, or start a new run; unchanged scores are reused."

@@ -158,7 +158,7 @@ class PhasedSearcher:
         for index, winner in enumerate(self._winners, 1):
             self._phase = self._enter(index, winner, plain["first_ask"])
         self._phase.asks = plain["asks"]
-        self._phase.left -= plain["used"]
+        self._phase.left = self._budgets[self._phase.index] - plain["used"]
         self._front = _Front([(tuple(v), np.array(genome)) for v, genome in plain["front"]])
         self._waiting = {name: np.array(genome) for name, genome in plain["waiting"]}
         if not isinstance(self._phase.searcher, Restorable):

@@ -25,8 +25,9 @@ def test_a_genome_goes_there_and_back_in_each_phase(space: PhasedSpace) -> None:
     assert space.active(np.array([1.0, 0.5])).tolist() == [True, True]
 
 
-def test_any_point_of_the_first_phase_can_be_had_without_its_number(space: PhasedSpace) -> None:
-    assert space.decode(np.full(space.n_dims, 0.5)) == {"phase": 0, "a": 0.5, "b": 2}
+def test_middle_and_random_genomes_are_of_the_first_phase(space: PhasedSpace) -> None:
+    assert space.decode(space.middle()) == {"phase": 0, "a": 0.5, "b": 2}
+    assert space.decode(space.draw(np.random.default_rng(0)))["phase"] == 0
 
 
 def test_a_phase_that_has_not_begun_is_told(space: PhasedSpace) -> None:

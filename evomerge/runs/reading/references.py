@@ -8,7 +8,8 @@ from evomerge.merging.registry import METHODS
 from evomerge.recipes.build import build_recipe
 from evomerge.recipes.recipe import Recipe
 from evomerge.runs.ledger.rows import CandidateRow
-from evomerge.runs.setup.prepare import Prepared, recipe_spec
+from evomerge.runs.setup.prepare import Prepared
+from evomerge.runs.setup.spaces import recipe_spec
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from evomerge.execution.protocol import Executor, RunnerSpec
 from evomerge.execution.registry import EXECUTORS, Crew
 from evomerge.execution.worker import EvaluatorSpec
 from evomerge.recipes.space import Genome, SearchSpace
-from evomerge.runs.objectives import Objectives
+from evomerge.runs.objectives import RECIPE_NUMBERS, Objectives
 from evomerge.runs.setup.memory_check import ELSEWHERE
 from evomerge.search.protocol import SEARCHERS, Searcher, Start
 
@@ -79,14 +79,20 @@ def build_objectives(
     warnings: list[str],
 ) -> Objectives | None:
     """Check what objectives are made of; names of evaluators that couldn't be built are fine."""
+    known = [*config.evaluators, *RECIPE_NUMBERS]
     for name, item in config.objectives.items():
         terms = []
         for index, entry in enumerate(item.sources):
+            if entry in RECIPE_NUMBERS and entry not in config.evaluators:
+                if len(item.sources) > 1:
+                    message = f"{entry!r} can't be combined. Make it an objective of its own."
+                    problems.append(Problem(f"objectives.{name}.from[{index}]", message))
+                continue
             broken = set(config.evaluators) - set(evaluators)
             if any(entry == other or entry.startswith(f"{other}.") for other in broken):
                 continue
             try:
-                terms.append(parse_term(entry, evaluators, config.evaluators))
+                terms.append(parse_term(entry, evaluators, known))
             except EvomergeError as error:
                 problems.append(Problem(f"objectives.{name}.from[{index}]", str(error)))
         if warning := check_direction(item.direction, terms, evaluators):
@@ -95,6 +101,9 @@ def build_objectives(
         return None
     plain = {name: item.model_dump(by_alias=True) for name, item in config.objectives.items()}
     objectives = Objectives.from_plain(plain, facts_of(evaluators))
+    if not objectives.tasks:
+        message = "no objective needs a score. Add one from an evaluator."
+        problems.append(Problem("objectives", message))
     for name in evaluators:
         if name not in objectives.tasks:
             warnings.append(f"evaluators.{name}: no objective uses it; only the report scores it.")

@@ -4,17 +4,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from evomerge.config.run import RunConfig, SourceConfig
 from evomerge.errors import (
     ConfigError,
     EvomergeError,
     LedgerError,
-    MergeError,
     MissingExtraError,
     Problem,
-    ProblemsError,
     nearest,
 )
 from evomerge.evaluation.protocol import Evaluator
@@ -23,12 +20,9 @@ from evomerge.execution.worker import WorkerSpec
 from evomerge.merging.engine import Merger
 from evomerge.merging.registry import METHODS
 from evomerge.models.cache import cache_dir
-from evomerge.models.tokenizers import vocabulary_difference
-from evomerge.recipes.build import RecipeSpec, build_space
 from evomerge.recipes.declarations import load_plugin_file
 from evomerge.recipes.files import load_recipe
 from evomerge.recipes.recipe import Source
-from evomerge.recipes.routes import RouteSpec
 from evomerge.recipes.space import Genome, SearchSpace
 from evomerge.runs.ledger.database import check_ledger_url
 from evomerge.runs.objectives import Objectives
@@ -42,14 +36,10 @@ from evomerge.runs.setup.builders import (
 )
 from evomerge.runs.setup.memory import MemoryPlan
 from evomerge.runs.setup.memory_check import ELSEWHERE, check_memory
-from evomerge.runs.setup.routes import (
-    donors,
-    fixed_route,
-    route_spec,
-    widest_route,
-    without_step,
-)
+from evomerge.runs.setup.phases import Phases
 from evomerge.runs.setup.sources import OpenedSource, open_source, open_sources
+from evomerge.runs.setup.spaces import Spaces
+from evomerge.runs.sizes import Sizes
 from evomerge.search.protocol import Searcher
 
 
@@ -71,6 +61,8 @@ class Prepared:
         plugins: (path, sha256) of plug-ins loaded by path.
         warnings: What may go wrong without keeping the run from starting.
         memory: What goes where; None where it wasn't asked for.
+        sizes: Counts steps and parameters where an objective needs them.
+        phases: The search's phases, if it has any.
     """
 
     config: RunConfig
@@ -86,10 +78,22 @@ class Prepared:
     plugins: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     memory: MemoryPlan | None = None
+    sizes: Sizes | None = None
+    phases: Phases | None = None
 
-    def make_searcher(self, starts: Sequence[tuple[str, Genome]] | None = None) -> Searcher:
-        """Build a fresh searcher that begins with ``starts`` (those of this object if None)."""
+    def make_searcher(
+        self, starts: Sequence[tuple[str, Genome]] | None = None, *, budget: int | None = None
+    ) -> Searcher:
+        """Build a fresh searcher.
+
+        Args:
+            starts: What it begins with; the starts of this object if None.
+            budget: The budget that phases share; the run file's if None. What a resume adds to it
+                goes to the last phase.
+        """
         chosen = self.starts if starts is None else starts
+        if self.phases is not None:
+            return self.phases.searcher(chosen, budget or self.config.search.budget)
         return make_searcher(self.config, self.space, chosen, len(self.objectives.all))
 
 
@@ -122,10 +126,9 @@ def prepare(
     sources = open_sources(config.sources, problems)
     base = _source_name(config.base, "base", config, problems)
     tokenizer = _source_name(config.recipe.tokenizer, "recipe.tokenizer", config, problems) or base
-    route = route_spec(config, sources, base, problems)
-    space = _build_space(config, sources, base, route, problems)
-    if not problems and space is not None:
-        _check_fit(config, sources, base, space, route, problems)
+    spaces = Spaces(sources, base)
+    phases = Phases(config, spaces) if config.search.phases else None
+    space = phases.check(problems) if phases else spaces.checked(config, problems)
     specs = evaluator_specs(config)
     evaluators = build_evaluators(specs, problems)
     objectives = build_objectives(config, evaluators, problems, warnings)
@@ -133,7 +136,8 @@ def prepare(
     starts: tuple[tuple[str, Genome], ...] = ()
     if space is not None and find_starts and not problems:
         starts = _find_starts(config, sources, space, problems)
-    check_searcher(config, space, starts, problems)
+    if phases is None:
+        check_searcher(config, space, starts, problems)
     memory = None
     if plan and not problems:
         memory = check_memory(config, sources, base, tokenizer, evaluators, problems)
@@ -157,7 +161,20 @@ def prepare(
         plugins=loaded,
         warnings=tuple(warnings),
         memory=memory,
+        sizes=_sizes(sources, base, objectives),
+        phases=phases,
     )
+
+
+def _merger(sources: Mapping[str, OpenedSource]) -> Merger:
+    names = {name: item.source for name, item in sources.items()}
+    return Merger({name: item.checkpoint for name, item in sources.items()}, names)
+
+
+def _sizes(sources: Mapping[str, OpenedSource], base: str, objectives: Objectives) -> Sizes | None:
+    if not any(item.is_of_recipe for item in objectives.all):
+        return None
+    return Sizes(_merger(sources), sources[base].checkpoint.n_layers)
 
 
 def _worker(
@@ -182,24 +199,6 @@ def _worker(
         cache_dir=cache_dir() / "statistics",
         built=evaluators,
     )
-
-
-def recipe_spec(config: RunConfig, sources: Sequence[Source], where: str = "") -> RecipeSpec:
-    """Return the ``recipe`` block as the space's builder takes it."""
-    return RecipeSpec(
-        sources=tuple(sources),
-        base=config.base,
-        stages=tuple(_plain_stage(stage.model_dump()) for stage in config.recipe.parameters),
-        dtype=config.recipe.dtype,
-        tokenizer=config.recipe.tokenizer,
-        seed=config.recipe.seed,
-        dataflow=fixed_route(config, config.base or next(iter(config.sources))),
-        where=where,
-    )
-
-
-def _plain_stage(stage: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in stage.items() if value is not None}
 
 
 def _load_plugin(path: Path) -> tuple[str, str]:
@@ -241,75 +240,6 @@ def _expected_class(config: RunConfig, problems: list[Problem]) -> str:
     except EvomergeError as error:
         problems.append(Problem("execution.device", str(error)))
         return ""
-
-
-def _build_space(
-    config: RunConfig,
-    sources: Mapping[str, OpenedSource],
-    base: str,
-    route: RouteSpec | None,
-    problems: list[Problem],
-) -> SearchSpace | None:
-    """Build the space; names and values are checked even where a source can't be opened."""
-    if route is None and config.dataflow is not None and config.dataflow.space is not None:
-        return None  # a name in it is wrong, which has been reported
-    known = [
-        sources[name].source if name in sources else Source(name, item.path, "")
-        for name, item in config.sources.items()
-    ]
-    model = sources[base].checkpoint if base in sources else None
-    try:
-        return build_space(
-            recipe_spec(config, known),
-            METHODS.declarations(),
-            model.n_layers if model else 0,
-            model.tensors if model else {},
-            route,
-        )
-    except ProblemsError as error:
-        # A base that isn't a source is reported once, under its own key.
-        problems += [p for p in error.problems if p.key != "base"]
-        return None
-
-
-def _check_fit(
-    config: RunConfig,
-    sources: Mapping[str, OpenedSource],
-    base: str,
-    space: SearchSpace,
-    route: RouteSpec | None,
-    problems: list[Problem],
-) -> None:
-    """Check that the sources can be merged, and all routes exported: depths, shapes, vocabularies.
-
-    A space from which something couldn't be exported is refused here, not candidate by candidate.
-    """
-    names = {name: item.source for name, item in sources.items()}
-    merger = Merger({name: item.checkpoint for name, item in sources.items()}, names)
-    recipe = space.recipe(space.decode(space.middle()))
-    if route is not None:
-        recipe = replace(recipe, dataflow=widest_route(route), _hash=[])
-    try:
-        merger.check(recipe)
-    except MergeError as error:
-        key = "sources" if route is None else "dataflow"
-        lines = [without_step(line) if route else line for line in str(error).splitlines()]
-        problems += [Problem(key, line) for line in lines if line]
-        return
-    used = donors(config, base)
-    for name, item in sources.items():
-        if name == base or name not in used:
-            continue
-        try:
-            difference = vocabulary_difference(sources[base].folder, item.folder)
-        except EvomergeError as error:
-            difference = str(error)
-        if difference:
-            message = (
-                f"tokenizers of {base!r} and {name!r}: {difference.rstrip('.')}. Merging adds rows "
-                "of equal tokens; choose sources of one vocabulary."
-            )
-            problems.append(Problem(f"sources.{name}", message))
 
 
 def _find_starts(
