@@ -15,6 +15,7 @@ from evomerge.cli.options import JsonOption, PluginOption, RunArgument, SetOptio
 from evomerge.cli.results import print_front
 
 if TYPE_CHECKING:
+    from evomerge.config.run import RunConfig
     from evomerge.recipes.space import SearchSpace
     from evomerge.runs.events import Event
     from evomerge.runs.reading.status import Status
@@ -70,6 +71,14 @@ def resume(
     with stored_run(path, overrides=overrides or (), plugins=plugin or ()) as opened:
         end = _drive(opened)
     _conclude(path, end, json=json)
+
+
+def _searchers(config: "RunConfig") -> str:
+    """Who searches, in words: one searcher, or one part after the other."""
+    if config.search.phases is None:
+        return f"searcher {config.search.searcher}"
+    parts = [phase.search for phase in config.search.phases]
+    return f"{len(parts)} phases ({', then '.join(parts)})"
 
 
 @dataclass(frozen=True)
