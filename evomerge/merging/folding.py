@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from evomerge.merging.layer_parts import LayerParts, Part
-from evomerge.models.architecture import TensorFacts
-from evomerge.models.families import local_name
+from evomerge.models.architecture import TensorFacts, local_name
 from evomerge.recipes.recipe import Step
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from evomerge.models.families import local_name
+from evomerge.models.architecture import local_name
 
 BUFFERS = ("rotary_emb.inv_freq", "attn.masked_bias", ".attn.bias", "embeddings.position_ids")
 """Ends of names of constant buffers that old files store: never merged, and some may lack them."""

@@ -19,12 +19,11 @@ from evomerge.merging.folding import (
 )
 from evomerge.merging.plan import Layout, Place
 from evomerge.merging.widths import Heads, common_widths
-from evomerge.models.architecture import TensorFacts
+from evomerge.models.architecture import TensorFacts, local_name
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.models.families import (
     full_config,
     language_part,
-    local_name,
     norms_of_one_plus,
     tied_names,
 )

@@ -12,8 +12,7 @@ from typing import Any
 
 from evomerge.merging.folding import Fold, Repeat
 from evomerge.merging.layer_parts import LayerParts
-from evomerge.models.architecture import TensorFacts
-from evomerge.models.families import local_name
+from evomerge.models.architecture import TensorFacts, local_name
 
 INTERMEDIATE = (
     "intermediate_size",

@@ -122,6 +122,13 @@ def infer_facts(
     return {fact.name: fact for fact in sorted(facts, key=_order)}
 
 
+def local_name(name: str) -> str:
+    """Return what follows the layer's number in a name, or its last part outside the layers."""
+    parts = name.split(".")
+    numbers = [index for index, part in enumerate(parts) if part.isdecimal()]
+    return ".".join(parts[numbers[0] + 1 :]) if numbers else parts[-1]
+
+
 def configured_depth(config: Mapping[str, Any]) -> int | None:
     """Return the number of layers that a ``config.json`` names, or None."""
     for block in _config_blocks(config):

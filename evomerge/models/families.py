@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from evomerge.models.architecture import TEXT_CONFIGS
+from evomerge.models.architecture import TEXT_CONFIGS, local_name
 
 CACHED = 64
 """Configurations whose answers are remembered."""
@@ -46,13 +46,6 @@ def norms_of_one_plus(config: Mapping[str, Any]) -> frozenset[str] | None:
     """
     found: frozenset[str] | None = _remembered(_norms_of_one_plus, config)
     return found
-
-
-def local_name(name: str) -> str:
-    """Return what follows the layer's number in a name, or its last part outside the layers."""
-    parts = name.split(".")
-    numbers = [index for index, part in enumerate(parts) if part.isdecimal()]
-    return ".".join(parts[numbers[0] + 1 :]) if numbers else parts[-1]
 
 
 def _remembered(function: Callable[[str], Any], config: Mapping[str, Any]) -> Any:

@@ -16,11 +16,8 @@ from evomerge.errors import Problem, ProblemsError, nearest
 from evomerge.recipes.build import RecipeSpec, build_recipe
 from evomerge.recipes.declarations import Declaration
 from evomerge.recipes.files import LocateSource, is_mergekit
-from evomerge.recipes.mergekit_export import (
-    OUTSIDE_LAYERS,
-    SHARED_METHODS,
-    export_mergekit,
-)
+from evomerge.recipes.mergekit_export import SHARED_METHODS, export_mergekit
+from evomerge.recipes.mergekit_settings import OUTSIDE_LAYERS
 from evomerge.recipes.mergekit_slices import (
     BASE_METHODS,
     CountLayers,

@@ -79,14 +79,27 @@ def _export_checkpoint(details: CandidateDetails, out: Path, card: Mapping[str, 
 
 
 def _mergekit(recipe: Recipe) -> str:
-    """Return a mergekit file; the base's tensors let values by layer be written as filters."""
+    """Return a mergekit file; the sources' tensors let values by layer be written as filters."""
+    from evomerge.merging.plan import Layout
+    from evomerge.merging.route_form import RouteForm
+    from evomerge.merging.route_plan import route_factors
     from evomerge.models.checkpoint import Checkpoint
     from evomerge.models.hub import locate
     from evomerge.recipes.mergekit_export import export_mergekit
 
-    base = recipe.source(recipe.base)
-    checkpoint = Checkpoint.open(locate(base.path, base.revision).folder)
-    return export_mergekit(recipe, tensors=checkpoint.tensors, n_layers=checkpoint.n_layers)
+    routed = recipe.dataflow is not None
+    opened = {
+        source.name: Checkpoint.open(locate(source.path, source.revision).folder)
+        for source in recipe.sources
+        if routed or source.name == recipe.base
+    }
+    factors = None
+    if recipe.dataflow is not None:
+        form = RouteForm(recipe, opened, {name: Layout(item) for name, item in opened.items()})
+        depths = {name: item.n_layers for name, item in opened.items()}
+        factors = route_factors(form, len(recipe.dataflow.steps), depths)
+    base = opened[recipe.base]
+    return export_mergekit(recipe, tensors=base.tensors, n_layers=base.n_layers, factors=factors)
 
 
 def _recipe(details: CandidateDetails, *, pinned: bool) -> Recipe:

@@ -8,11 +8,19 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
+from evomerge.errors import RecipeError
+from evomerge.merging.plan import Layout
+from evomerge.merging.registry import METHODS
+from evomerge.merging.route_form import RouteForm
+from evomerge.merging.route_plan import route_factors
 from evomerge.merging.routing import Router
 from evomerge.merging.stream import merge_to_disk
 from evomerge.models.checkpoint import Checkpoint
-from evomerge.recipes.recipe import Stage, StageInput, Step
+from evomerge.recipes.mergekit import export_mergekit, import_mergekit
+from evomerge.recipes.recipe import Recipe, Stage, StageInput, Step
+from tests.merging.lab import same
 from tests.merging.route_lab import RouteLab, config_of, difference, route
 
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -166,3 +174,45 @@ def test_heads_follow_their_donor(tmp_path: Path, tied: tuple[bool, bool], ends:
     assert difference(lab.routed(flow), exported) == 0.0
     is_tied = ends[0] == ends[1] and tied["ab".index(ends[0])] and tied[0]
     assert exported.config.tie_word_embeddings is is_tied
+
+
+def there_and_back(lab: RouteLab, recipe: Recipe) -> Recipe:
+    """Return ``recipe`` written for mergekit and read back."""
+    assert recipe.dataflow is not None
+    form = RouteForm(recipe, lab.checkpoints, {n: Layout(c) for n, c in lab.checkpoints.items()})
+    depths = {name: checkpoint.n_layers for name, checkpoint in lab.checkpoints.items()}
+    text = export_mergekit(
+        recipe,
+        tensors=lab.checkpoints["a"].tensors,
+        n_layers=depths["a"],
+        factors=route_factors(form, len(recipe.dataflow.steps), depths),
+    )
+    return import_mergekit(
+        yaml.safe_load(text),
+        METHODS.declarations(),
+        locate_source=lambda name, path, revision: lab.sources[path],
+        count_layers=lambda path, revision: depths[path],
+    ).recipe
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "mixtral"])
+def test_mergekit_files_of_scaled_routes_give_the_same_weights(labs: Labs, family: str) -> None:
+    lab = labs(family)
+    repeated = [Step("a", layer, write=0.5, qk=0.5) for layer in (0, 1)]
+    steps = [Step("a", 0), Step("a", 1), *repeated, Step("b", 3, scale=-0.7), Step("b", 2)]
+    recipe = lab.recipe(route(*steps, norm="b", head="b"))
+    again = there_and_back(lab, recipe)
+    assert again.dataflow is not None
+    assert all(step.is_plain for step in again.dataflow.steps)
+    assert same(dict(lab.merger.tensors(again)), dict(lab.merger.tensors(recipe)))
+    # What was read is stages that scale, and they can be written again.
+    assert same(
+        dict(lab.merger.tensors(there_and_back(lab, again))), dict(lab.merger.tensors(recipe))
+    )
+
+
+@pytest.mark.parametrize("family", ["gemma2", "gpt2"])
+def test_mergekit_cannot_scale_parts_and_gains_of_one_plus_weight(labs: Labs, family: str) -> None:
+    recipe = labs(family).recipe(route(Step("a", 0), Step("a", 1, qk=2.0, write=0.5)))
+    with pytest.raises(RecipeError, match="isn't only multiplied"):
+        there_and_back(labs(family), recipe)
