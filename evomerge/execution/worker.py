@@ -41,6 +41,9 @@ from evomerge.models.checkpoint import Checkpoint
 from evomerge.recipes.declarations import load_plugin_file
 from evomerge.recipes.recipe import Recipe, Source
 
+PREFIX_BYTES = 1 << 28
+"""Activations of routes that a worker on a CPU keeps, in bytes."""
+
 BATCHES_IN_CLASS = 120
 """Characters that the limits of batches may take in a numeric class, a column of 255."""
 
@@ -87,7 +90,8 @@ class WorkerSpec:
         threads: Torch threads; part of the numeric class.
         plugins: Plug-in files to load first.
         cache_dir: Folder for figures of the sources that outlive the process.
-        prefix_bytes: Memory for activations that routes share; 0 shares none.
+        prefix_bytes: Memory for activations that routes share; 0 shares none, None takes
+            ``PREFIX_BYTES`` on a CPU and a tenth of what is free on a GPU.
         built: Evaluators that this process has built already; they don't travel to another one.
     """
 
@@ -101,7 +105,7 @@ class WorkerSpec:
     threads: int = 1
     plugins: tuple[Path, ...] = ()
     cache_dir: Path | None = None
-    prefix_bytes: int = 0
+    prefix_bytes: int | None = None
     built: Mapping[str, Evaluator] | None = field(default=None, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -155,8 +159,15 @@ class WorkerSpec:
             evaluators=evaluators,
             device=device,
             numeric_class=numeric_class(device, self.threads, n_devices=n_devices),
-            prefixes=PrefixCache(self.prefix_bytes) if self.prefix_bytes else None,
+            prefixes=self._prefixes(device),
         )
+
+    def _prefixes(self, device: str) -> PrefixCache | None:
+        budget = self.prefix_bytes
+        if budget is None:
+            free = 10 * PREFIX_BYTES if device == "cpu" else torch.cuda.mem_get_info(device)[0]
+            budget = free // 10
+        return PrefixCache(budget) if budget else None
 
 
 @dataclass
