@@ -7,6 +7,7 @@ import numpy as np
 from evomerge.recipes.declarations import Parameter
 from evomerge.recipes.space import SearchSpace
 from evomerge.search.asks import AskBook
+from evomerge.search.path_moves import Layout
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
 from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
 
@@ -21,8 +22,11 @@ STATE = ("_book",)
 class RandomSearcher:
     """Propose genomes uniformly: the baseline that every other searcher should beat.
 
+    A path's length is drawn first, then each of its steps.
+
     Late results: nothing depends on results, so their order doesn't matter. ``ask(n)`` draws again,
-    up to eight times, what was proposed before, in spaces of whole numbers, steps and choices.
+    up to eight times, what was proposed before, in spaces of paths, or of whole numbers, steps and
+    choices.
 
     Args:
         space: What is searched.
@@ -42,19 +46,18 @@ class RandomSearcher:
         population: int = 16,
     ) -> None:
         self._book = AskBook("random", space, seed=seed, starts=starts)
+        self._layout = Layout(space)
         self._population = population
 
     def ask(self, n: int | None = None) -> list[Proposal]:
-        """Return ``n`` proposals: starts that are left, then uniform genomes."""
+        """Return ``n`` proposals: starts that are left, then random genomes."""
         size = self._book.size(n, self._population)
         starts = self._book.take_starts(size)
         rng = self._book.generator()
-        d = self._book.space.n_dims
-        points = rng.random((size - len(starts), d))
+        points = [self._layout.random(rng) for _ in range(size - len(starts))]
         if n is not None:
-            rows = self._book.without_copies(list(points), np.asarray, lambda: rng.random(d))
-            points = np.array(rows).reshape(-1, d)
-        return self._book.propose(points, starts=starts)
+            points = self._book.without_copies(points, np.asarray, lambda: self._layout.random(rng))
+        return self._book.propose(np.array(points), starts=starts)
 
     def tell(self, evaluations: Iterable[Evaluation]) -> None:
         """Strike the results off; they change nothing."""

@@ -11,7 +11,8 @@ from tests.search.functions import box
 
 
 def test_all_searchers_are_registered_with_their_settings() -> None:
-    assert SEARCHERS.names() == ["catcma", "cma_es", "grid", "optuna", "random", "sobol"]
+    known = ["catcma", "cma_es", "grid", "optuna", "path_evolution", "random", "sobol"]
+    assert SEARCHERS.names() == known
     for declaration in SEARCHERS.declarations().values():
         assert declaration.summary.endswith(".")
         for parameter in declaration.parameters:
