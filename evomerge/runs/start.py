@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -288,10 +289,9 @@ def _check_unchanged(row: RunRow, prepared: Prepared, *, mended: bool = False) -
                     "Restore it, or start a new run."
                 )
     for name, facts in facts_of(prepared.evaluators).items():
-        then, now = dict(row.tasks[name]), dict(facts)
-        if mended:
-            then["fingerprint"] = now["fingerprint"] = ""
-        if then["fingerprint"] != now["fingerprint"] or (mended and then != now):
+        then, now = row.tasks[name], json.loads(json.dumps(facts))
+        compared = set(now) - {"fingerprint"} if mended else {"fingerprint"}
+        if any(then[part] != now[part] for part in compared):
             raise LedgerError(
                 f"evaluator {name!r} has changed since the run was started: its data, or the code "
                 "that scores it. Restore it, or start a new run; unchanged scores are reused."

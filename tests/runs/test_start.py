@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from evomerge.config.load import load_config, parse_config
-from evomerge.errors import ConfigError, EvomergeError, LedgerError
+from evomerge.errors import ConfigError, EvomergeError, LedgerError, RunFailedError
 from evomerge.runs.events import Asked, CandidateDone, Finished
 from evomerge.runs.failpoints import VARIABLE
 from evomerge.runs.reading.results import RunResults
@@ -184,6 +184,32 @@ def test_plugins_are_stored_with_their_hash_and_loaded_again(
     assert resume("search.budget=7")[-1].progress.evaluated == 7
     Path("mine.py").write_text(PLUGIN.replace("0.5", "0.6"))
     with pytest.raises(LedgerError, match=r"plug-in .*mine\.py has changed"):
+        resume("search.budget=8")
+
+
+def test_a_plugin_that_has_given_no_score_yet_may_be_mended(
+    workspace: Path, raw_config: dict[str, Any]
+) -> None:
+    broken = PLUGIN.replace(
+        "        return [Ex", "        raise OSError('no grader')\n        return [Ex"
+    )
+    Path("mine.py").write_text(broken)
+    raw_config["evaluators"] = {"same": {"type": "constant"}}
+    raw_config["objectives"] = {"same": {"from": ["same"], "direction": "maximize"}}
+    raw_config["search"] |= {"identical_failures": 3}
+    with pytest.raises(RunFailedError, match="no grader"):
+        run_it(raw_config, plugins=[Path("mine.py")])
+    Path("mine.py").write_text(PLUGIN.replace("return 6", "return 7"))
+    with pytest.raises(LedgerError, match="evaluator 'same' has changed"):
+        resume()
+    mended = PLUGIN.replace("constant/1", "constant/2")
+    Path("mine.py").write_text(mended)
+    events = resume()
+    assert (events[-1].progress.failed, events[-1].objectives) == (0, {"same": 0.5})
+    resume("search.budget=7")
+    assert RunResults.open(RUN).row.tasks["same"]["fingerprint"] == "constant/2"
+    Path("mine.py").write_text(broken)
+    with pytest.raises(LedgerError, match=r"has changed or is gone.*without any score"):
         resume("search.budget=8")
 
 

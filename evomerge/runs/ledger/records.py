@@ -38,7 +38,7 @@ class RunRecords:
         self.run_id = run_id
 
     def run(self) -> RunRow:
-        """Return the run.
+        """Return the run; plug-ins and tasks as a resume may have mended them.
 
         Raises:
             LedgerError: The ledger has no such run.
@@ -54,6 +54,8 @@ class RunRecords:
                 "the ledger that belong together."
             )
         values = dict(row._mapping)
+        for mend in self.decisions("mend")[-1:]:
+            values |= {"plugins": mend.body["plugins"], "tasks": mend.body["tasks"]}
         values["starts"] = tuple((label, genome) for label, genome in values["starts"])
         values["plugins"] = tuple((path, sha256) for path, sha256 in values["plugins"])
         return RunRow(**values)
