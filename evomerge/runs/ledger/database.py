@@ -15,9 +15,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from evomerge.errors import LedgerError
-from evomerge.runs.disk import refuse_network_file_system
 from evomerge.runs.failpoints import failpoint
+from evomerge.runs.ledger.drivers import holders_of
 from evomerge.runs.ledger.faults import ledger_error
+from evomerge.runs.ledger.filesystems import refuse_network_file_system
 from evomerge.runs.ledger.postgres import (
     check_postgres_url,
     is_postgres,
@@ -170,8 +171,6 @@ class Ledger:
         self._upgrade(wanted)
 
     def _upgrade(self, wanted: str) -> None:
-        from evomerge.runs.ledger.driving import holders_of
-
         with self.write("schema") as connection:
             lock_schema(connection)
             # Another process may have been faster.

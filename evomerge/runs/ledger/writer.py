@@ -15,7 +15,7 @@ from evomerge.execution.protocol import WorkerState
 from evomerge.runs.events import Event
 from evomerge.runs.ledger import tables
 from evomerge.runs.ledger.database import Ledger
-from evomerge.runs.ledger.driving import fenced
+from evomerge.runs.ledger.drivers import fenced
 from evomerge.runs.ledger.plain import (
     StoredRecipe,
     answer_rows,

@@ -96,7 +96,8 @@ def test_a_route_stays_while_parameters_are_searched_again(phased: dict[str, Any
     ("change", "key", "message"),
     [
         ({"search.phases.0.searcher": "randon"}, "search.phases[0].searcher", "did you mean"),
-        ({"search.phases.1.options": {"size": 3}}, "search.phases[1].options.size", "no such setting"),
+        ({"search.phases.1.options": {"size": 3}}, "search.phases[1].options.size",
+         "no such setting"),
         ({"search.phases.1.searcher": "optuna", "dataflow.space": "path"},
          "search.phases[1].options", "path_evolution"),
         ({"search.phases.0.share": 0.01}, "search.phases[0].share", "Raise its share"),
