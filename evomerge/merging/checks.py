@@ -261,7 +261,7 @@ class RecipeCheck:
             name = source
             while name in self._stages:
                 name = self._stages[name].inputs[0].name
-            for pattern in self._layouts[name].patterns():
+            for pattern in self._layouts[name].patterns:
                 self._visit(source, Place(pattern, layer))
 
     def _visit(self, name: str, place: Place) -> TensorFacts | None:

@@ -129,7 +129,7 @@ def fold_layer(
     """
     if step.qk == step.write == running == 1.0:
         return {}
-    parts = LayerParts.of((local_name(t.name), t.role) for t in tensors)
+    parts = LayerParts.of(tensors)
     folds = {}
     for facts in tensors:
         name = local_name(facts.name)
@@ -155,7 +155,7 @@ def fold_problem(
         return None
     if not math.isfinite(running) or running == 0:
         return f"the product of the scales up to it is {running}"
-    parts = LayerParts.of((local_name(t.name), t.role) for t in tensors)
+    parts = LayerParts.of(tensors)
     if unknown := parts.unknown():
         return f"it isn't known what its tensor {unknown[0]!r} does"
     if step.qk != 1.0 and (reason := _query_problem(parts, family)):

@@ -7,8 +7,9 @@ refuses the layer and names the tensor.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-from evomerge.models.architecture import local_name
+from evomerge.models.architecture import TensorFacts, local_name
 
 BUFFERS = ("rotary_emb.inv_freq", "attn.masked_bias", ".attn.bias", "embeddings.position_ids")
 """Ends of names of constant buffers that old files store: never merged, and some may lack them."""
@@ -35,6 +36,10 @@ _INNER = {
         r"|^(gate|router|shared_expert_gate|e_score_correction)$"
     ),
 }
+
+
+CACHED = 1024
+"""Kinds of layers whose parts are remembered."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +70,9 @@ class LayerParts:
     by_name: Mapping[str, Part]
 
     @classmethod
-    def of(cls, tensors: Iterable[tuple[str, str]]) -> "LayerParts":
-        """Read the parts off (local name, role) of all tensors of a layer."""
-        items = list(tensors)
-        modules = {_split(name)[0] for name, _ in items}
-        last = {module.rpartition(".")[2] for module in modules}
-        # post_attention_layernorm stands after attention only where the MLP has norms of its own.
-        sandwich = any("feedforward" in name for name in last)
-        return cls({name: _part(name, role, sandwich=sandwich) for name, role in items})
+    def of(cls, tensors: Iterable[TensorFacts]) -> "LayerParts":
+        """Read the parts off all tensors of a layer."""
+        return _parts_of(tuple((local_name(facts.name), facts.role) for facts in tensors))
 
     def has(self, kind: str) -> bool:
         """Tell whether a tensor of ``kind`` is among them."""
@@ -83,9 +83,14 @@ class LayerParts:
         return [name for name, part in self.by_name.items() if part.kind == "unknown"]
 
 
-def parts_of(tensors: Mapping[str, str]) -> LayerParts:
-    """Return the parts of a layer from full name → role of its tensors."""
-    return LayerParts.of((local_name(name), role) for name, role in tensors.items())
+@lru_cache(maxsize=CACHED)
+def _parts_of(tensors: tuple[tuple[str, str], ...]) -> LayerParts:
+    """Return the parts of a layer from (local name, role) of its tensors."""
+    modules = {_split(name)[0] for name, _ in tensors}
+    last = {module.rpartition(".")[2] for module in modules}
+    # post_attention_layernorm stands after attention only where the MLP has norms of its own.
+    sandwich = any("feedforward" in name for name in last)
+    return LayerParts({name: _part(name, role, sandwich=sandwich) for name, role in tensors})
 
 
 def _split(name: str) -> tuple[str, bool]:

@@ -200,8 +200,9 @@ class Layout:
         """Return the places outside the layers."""
         return [place for place in self.places if place.layer is None]
 
+    @cached_property
     def patterns(self) -> list[str]:
-        """Return the patterns of the tensors in layers, in order."""
+        """Patterns of the tensors in layers, in order."""
         return list(dict.fromkeys(p.pattern for p in self.places if p.layer is not None))
 
 

@@ -63,7 +63,7 @@ def _layers(flow: Dataflow, planner: Planner, form: RouteForm) -> list[Output]:
     outputs = []
     for depth, step in enumerate(flow.steps):
         folds = form.layer_folds(depth)
-        for pattern in planner.layout(step.source).patterns():
+        for pattern in planner.layout(step.source).patterns:
             found = planner.frame(step.source, Place(pattern, step.layer))
             if found is not None:
                 fold = folds.get(local_name(found.facts.name))

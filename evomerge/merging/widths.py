@@ -176,7 +176,7 @@ def _common_heads(
             return None
     for name in layers:
         for facts in (facts for layer in layers[name] for facts in layer):
-            parts = LayerParts.of([(local_name(facts.name), facts.role)])
+            parts = LayerParts.of([facts])
             if parts.has("fused_query"):
                 problems.append(
                     f"source {name!r} has {known[name].n_heads} heads beside others in one tensor, "

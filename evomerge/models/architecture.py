@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from evomerge.errors import ModelError
@@ -122,6 +123,7 @@ def infer_facts(
     return {fact.name: fact for fact in sorted(facts, key=_order)}
 
 
+@lru_cache(maxsize=1 << 16)
 def local_name(name: str) -> str:
     """Return what follows the layer's number in a name, or its last part outside the layers."""
     parts = name.split(".")

@@ -144,7 +144,7 @@ def test_parts_of_layers_are_known_by_name() -> None:
     def kinds(**modules: str) -> None:
         names = {f"model.layers.0.{m.replace('__', '.')}.weight": ((4,), "F32") for m in modules}
         facts = infer_facts(names, {"num_hidden_layers": 1})
-        parts = LayerParts.of((n.removeprefix("model.layers.0."), f.role) for n, f in facts.items())
+        parts = LayerParts.of(facts.values())
         found = {p.module.replace(".", "__"): p.kind for p in parts.by_name.values()}
         assert found == modules
 
