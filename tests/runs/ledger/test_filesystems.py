@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from evomerge.errors import LedgerError
-from evomerge.runs.ledger import filesystems
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.filesystems import file_system, refuse_network_file_system
 
