@@ -101,7 +101,7 @@ class PrefixCache:
         self._path: list[_Node] = []
         self._routes = self._n_nodes = 0
         self._storages: dict[int, list[int]] = {}  # address -> [references, bytes]
-        self._holding: set[_Node] = set()
+        self._holding: dict[_Node, None] = {}  # in order, so that ties fall the same way
         self._refused: set[_Node] = set()
         self._batches: dict[int, object] = {}
         self._pass: _Pass | None = None
@@ -190,13 +190,14 @@ class PrefixCache:
         kept = _Kept(output, tuple(now.slots))
         saves = self._saves(node, now.key)
         while self.bytes + self._new_bytes(kept) > self._budget:
-            least = min(self._holding - {node}, key=self._saves, default=None)
+            others = (other for other in self._holding if other is not node)
+            least = min(others, key=self._saves, default=None)
             if least is None or self._saves(least) >= saves:
                 self._refused.add(node)
                 return
             self._drop(least)
         node.kept[now.key] = kept
-        self._holding.add(node)
+        self._holding[node] = None
         for tensor in kept.tensors():
             entry = self._storages.setdefault(_address(tensor), [0, _size(tensor)])
             self.bytes += entry[1] if entry[0] == 0 else 0
@@ -211,7 +212,7 @@ class PrefixCache:
                     self.bytes -= entry[1]
                     del self._storages[_address(tensor)]
         node.kept.clear()
-        self._holding.discard(node)
+        self._holding.pop(node, None)
 
     def _new_bytes(self, kept: _Kept) -> int:
         """Bytes that are held more if ``kept`` is; a slot is shared with the prefixes before it."""

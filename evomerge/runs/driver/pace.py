@@ -10,6 +10,7 @@ from typing import Protocol
 
 from evomerge.runs.driver.dialogue import Dialogue, Tell
 from evomerge.runs.driver.dispatch import Dispatcher
+from evomerge.runs.driver.scoring import Pending
 from evomerge.runs.driver.settling import Tally
 from evomerge.runs.driver.state import SearchState
 from evomerge.runs.events import Advanced, Event, GenerationDone
@@ -239,7 +240,17 @@ class _Thought:
 def _queue(
     rows: Iterable[CandidateRow], dialogue: Dialogue, dispatcher: Dispatcher, state: SearchState
 ) -> None:
-    """Queue as many of ``rows`` as the budget has room for."""
+    """Queue as many of ``rows`` as the budget has room for, siblings next to each other."""
     room = state.budget - state.progress.evaluated - dispatcher.outstanding
-    for row, _ in zip(rows, range(room), strict=False):
-        dispatcher.add([dialogue.pending(row)])
+    chosen = [dialogue.pending(row) for row, _ in zip(rows, range(room), strict=False)]
+    dispatcher.add(sorted(chosen, key=_route))
+
+
+def _route(item: Pending) -> tuple[tuple[str, int, float, float, float], ...]:
+    """Return a key by which routes that begin alike, whose activations can be shared, meet.
+
+    It is equal for recipes without a route, which so stay in the order in which they were asked.
+    """
+    flow = item.recipe.dataflow
+    steps = () if flow is None else flow.steps
+    return tuple((step.source, step.layer, step.scale, step.qk, step.write) for step in steps)
