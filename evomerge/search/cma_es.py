@@ -364,7 +364,8 @@ def _cma() -> ModuleType:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Could not import matplotlib", module="cma")
         import cma
-    return cma  # type: ignore[no-any-return]  it has no types
+    module: ModuleType = cma
+    return module
 
 
 def _first_mean(x0: Sequence[float], d: int) -> Array:

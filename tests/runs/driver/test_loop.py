@@ -167,7 +167,7 @@ def test_a_driver_killed_after_a_generation_failed_alike_does_not_tell_it(tmp_pa
     for event in events:
         if isinstance(event, CandidateFailed) and event.candidate == "0-5":
             break
-    events.close()  # type: ignore[attr-defined]  a generator
+    events.close()  # type: ignore[attr-defined]  # a generator
     fake.worker = FakeWorker(EVALUATORS)
     with pytest.raises(RunFailedError, match="all of generation 0 among them"):
         list(fake.resume().drive())
