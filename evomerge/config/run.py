@@ -200,7 +200,10 @@ class PhaseConfig(_Block):
 class SearchConfig(_Block):
     """How candidates are proposed."""
 
-    searcher: str = Field(default="cma_es", description="Registered searcher.")
+    searcher: str = Field(
+        default="cma_es",
+        description="Registered searcher; path_evolution if absent and dataflow.space is path.",
+    )
     budget: int = Field(
         ge=1, description="Candidates; warm starts and cache hits count, re-scoring doesn't."
     )
@@ -316,3 +319,15 @@ class RunConfig(_Block):
     ledger: str = Field(
         default="sqlite:///runs/ledger.db", description="SQLAlchemy URL of the ledger."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _searcher_of_paths(cls, raw: Any) -> Any:
+        """Give a search for paths that names no searcher one that takes them."""
+        flow = raw.get("dataflow") if isinstance(raw, dict) else None
+        search = raw.get("search") if isinstance(raw, dict) else None
+        if not (isinstance(flow, dict) and isinstance(search, dict)):
+            return raw  # what is wrong with it is told elsewhere
+        if flow.get("space") != "path" or {"searcher", "phases"} & set(search):
+            return raw
+        return {**raw, "search": {**search, "searcher": "path_evolution"}}

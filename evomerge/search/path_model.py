@@ -13,7 +13,7 @@ from evomerge.search.path_moves import Layout
 
 NOISE = 0.02
 """Variance of the scores' noise, where their own variance is 1."""
-NUMBER_WEIGHT = 8.0
+NUMBER_WEIGHT = 4.0
 """Weight of a number, which runs from 0 to 1, where a layer taken or not has 1."""
 LEAST_LENGTH = 4.0
 """Least squared distance at which likeness falls to 1/e: a step more or less is about as far."""

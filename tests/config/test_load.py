@@ -55,6 +55,24 @@ def test_defaults_are_filled_in(run_file: Path) -> None:
     assert config.objectives["mean"].sources == ["sort"]
 
 
+@pytest.mark.parametrize(
+    ("dataflow", "search", "searcher"),
+    [
+        ("{space: path}", "budget: 24", "path_evolution"),
+        ("{space: path}", "budget: 24, searcher: random", "random"),
+        ("{space: sakana}", "budget: 24", "cma_es"),
+    ],
+)
+def test_a_search_for_paths_has_a_searcher_that_takes_them(
+    run_file: Path, dataflow: str, search: str, searcher: str
+) -> None:
+    text = RUN_FILE.replace("budget: 24", search) + f"dataflow: {dataflow}\n"
+    run_file.write_text(text)
+    config = load_config(run_file)
+    assert config.search.searcher == searcher
+    assert parse_config(parse_yaml(dump_config(config), "again"), where="again") == config
+
+
 def test_unknown_key_names_the_nearest_key_and_the_file(run_file: Path) -> None:
     run_file.write_text(RUN_FILE.replace("budget: 24", "budgte: 24, budget: 24"))
     with pytest.raises(ConfigError) as caught:
