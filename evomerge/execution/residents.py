@@ -4,6 +4,7 @@ Each is loaded when a route first names it and stays in memory. The worker's own
 stands for the recipe's first stage, or for the base where the recipe has no stages.
 """
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from evomerge.errors import MergeError
 from evomerge.merging.engine import Merger
 from evomerge.merging.routing import Router
+from evomerge.merging.stream import merge_to_disk
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.models.resident import load_resident, parameters_by_name
 from evomerge.recipes.recipe import Dataflow, Recipe, Step
@@ -86,6 +88,18 @@ class Residents:
             elif name in self.merger.checkpoints:
                 self._named[name] = self._source(name)
         return self._router.build(flow)
+
+    def exported(self, recipe: Recipe) -> nn.Module:
+        """Return the model that a route is written to disk as, in memory of its own.
+
+        It comes from a folder that ``merge_to_disk`` wrote, which is gone again.
+
+        Raises:
+            MergeError: The route has no ordinary checkpoint.
+            ModelError: The folder can't be written or loaded.
+        """
+        with tempfile.TemporaryDirectory(prefix="evomerge-") as folder:
+            return self._load(merge_to_disk(recipe, self.merger, Path(folder) / "model"), self.base)
 
     def path(self, recipe: Recipe) -> tuple[str, list[StepKey]]:
         """Return what the routed model's embedding and steps are, by content and not by name."""

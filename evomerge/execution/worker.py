@@ -23,6 +23,7 @@ from evomerge.errors import EvomergeError, NotFiniteError
 from evomerge.evaluation.language_model import LanguageModel
 from evomerge.evaluation.protocol import (
     EVALUATORS,
+    SPLITS,
     Evaluator,
     ExampleRecord,
     Metric,
@@ -39,10 +40,13 @@ from evomerge.merging.engine import Merger
 from evomerge.merging.prefixes import PrefixCache
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.recipes.declarations import load_plugin_file
-from evomerge.recipes.recipe import Recipe, Source
+from evomerge.recipes.recipe import Source
 
 PREFIX_BYTES = 1 << 28
 """Activations of routes that a worker on a CPU keeps, in bytes."""
+
+SEARCH = SPLITS[0]
+"""The split on which routes are scored as they are searched."""
 
 BATCHES_IN_CLASS = 120
 """Characters that the limits of batches may take in a numeric class, a column of 255."""
@@ -264,7 +268,7 @@ class Worker:
             if not attempt.merged:
                 self._begin(attempt, "merging")
                 with attempt.timed("merge"):
-                    self._build(job.recipe)
+                    self._build(job)
                     if self.device != "cpu":
                         torch.cuda.synchronize()
                 attempt.merged = True
@@ -277,10 +281,19 @@ class Worker:
             return failure_of(error, attempt.step)
         return None
 
-    def _build(self, recipe: Recipe) -> None:
-        """Make the model that is scored: the resident one rewritten, or a route."""
+    def _build(self, job: Job) -> None:
+        """Make the model that is scored: the resident one rewritten, or a route.
+
+        Folding a step's numbers into weights rounds otherwise than computing with them does. The
+        search scores the quick form; all other splits, which decide what is exported, that form.
+        """
+        recipe = job.recipe
         if recipe.dataflow is None:
             self.merger.merge_into(recipe, self.residents.targets)
+            return
+        searching = all(ref.split == SEARCH for ref in job.blocks)
+        if not searching and not all(step.is_plain for step in recipe.dataflow.steps):
+            self.model.model = self.residents.exported(recipe)
             return
         self.model.model = self.residents.route(recipe)
         if self.prefixes is not None:

@@ -105,11 +105,13 @@ def disk_bits(spec: WorkerSpec, recipe: Recipe, out: Path) -> list[bytes]:
     return model_bits(spec, LanguageModel.load(out))
 
 
-def model_bits(spec: WorkerSpec, model: LanguageModel) -> list[bytes]:
+def model_bits(
+    spec: WorkerSpec, model: LanguageModel, split: str = "search", starts: Sequence[int] = (0, 4)
+) -> list[bytes]:
     evaluator = spec.evaluators[0].build()
-    requests = evaluator.prepare(model, "search")
+    requests = evaluator.prepare(model, split)
     found = []
-    for start in (0, 4):
+    for start in starts:
         records = evaluator.score(model, requests, range(start, start + 4))
         rows = [record.metrics["bits_per_byte"] for record in records]
         found.append(np.array(rows, dtype=np.float64).tobytes())
@@ -142,6 +144,22 @@ def test_a_route_without_numbers_scores_as_its_folder_does(
 ) -> None:
     recipe = route(spec, steps, stage("m", [0.3, 0.7], "base", "other"))
     assert bits(run(worker, recipe)) == disk_bits(spec, recipe, tmp_path / "out")
+
+
+def test_what_decides_is_scored_in_the_form_that_is_exported(
+    spec: WorkerSpec, worker: Worker, tmp_path: Path
+) -> None:
+    recipe = route(spec, SCALED)
+    merge_to_disk(recipe, worker.merger, tmp_path / "out")
+    model = LanguageModel.load(tmp_path / "out")
+    outcome = worker.run(Job("0-0", 1, recipe, [BlockRef("copy", "validation", 0)]))
+    assert bits(outcome) == model_bits(spec, model, "validation", (0,))
+    searched = bits(run(worker, recipe))
+    exported = model_bits(spec, model)
+    assert searched != exported
+    numbers = [np.frombuffer(b"".join(one)) for one in (searched, exported)]
+    np.testing.assert_allclose(*numbers, rtol=1e-4)
+    assert worker.model.model is worker.residents.scratch
 
 
 def test_scores_do_not_depend_on_what_came_before(spec: WorkerSpec, worker: Worker) -> None:
