@@ -1,11 +1,14 @@
 """What config.json says of a route's checkpoint."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evomerge.errors import MergeError
 from evomerge.merging.route_form import Origin, RouteForm
-from evomerge.models.architecture import TEXT_CONFIGS
+from evomerge.models.architecture import TEXT_CONFIGS, local_name
+from evomerge.models.checkpoint import Checkpoint
+from evomerge.models.families import expected_tensors
+from evomerge.models.writer import TensorSpec
 
 DEPTHS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 """Keys of config.json that hold the number of layers."""
@@ -22,6 +25,9 @@ PER_LAYER = (
 
 LAYER_NUMBERS = ("mlp_only_layers", "moe_layers")
 """Keys of config.json that hold numbers of layers."""
+
+LEADING = ("first_k_dense_replace",)
+"""Keys of config.json that say that so many of the first layers are of another kind."""
 
 PERIODS = (
     "decoder_sparse_step",
@@ -51,6 +57,39 @@ def route_problems(form: RouteForm, config: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def check_loads(specs: Iterable[TensorSpec], changes: Mapping[str, Any], base: Checkpoint) -> None:
+    """Make sure that transformers would load a route's layers as they are written.
+
+    Args:
+        specs: What is written.
+        changes: Keys of ``config.json`` that differ from the base's.
+        base: Where the rest of the configuration is from; if transformers doesn't load that one as
+            it is written either, nothing is checked.
+
+    Raises:
+        MergeError: The configuration asks for other tensors in some layer.
+    """
+    own = {name: facts.shape for name, facts in base.tensors.items()}
+    if _unexpected(own, base.config):
+        return
+    written = {spec.name: spec.shape for spec in specs}
+    if problem := _unexpected(written, {**base.config, **changes}):
+        raise MergeError(
+            f"the route's configuration asks for {problem}: config.json has no setting for layers "
+            "of these kinds in this order. Choose another order, or layers of one kind."
+        )
+
+
+def _unexpected(written: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]) -> str | None:
+    """The first tensor in a layer that isn't as transformers expects it, or None."""
+    for name, shape in (expected_tensors(config) or {}).items():
+        # Outside the layers a tied head isn't written.
+        if "." in local_name(name) and written.get(name) != shape:
+            found = f"has shape {written[name]}" if name in written else "isn't there"
+            return f"tensor {name!r} of shape {shape}, and it {found}"
+    return None
+
+
 def routed_config(form: RouteForm, inside: str | None) -> dict[str, Any]:
     """Return the keys of the base's configuration that a route changes.
 
@@ -77,6 +116,9 @@ def routed_config(form: RouteForm, inside: str | None) -> dict[str, Any]:
                 for index, origin in enumerate(origins)
                 if origin.layer in (origin.settings.get(key) or [])
             ]
+    for key in LEADING:
+        if isinstance(base.get(key), int):
+            changes[key] = _count_leading(key, origins)
     for key in PERIODS:
         period = base.get(key)
         covered = "layer_types" in changes and key in PERIODS[-2:]
@@ -113,6 +155,19 @@ def _entry(origin: Origin, key: str) -> Any:
             "the route takes. Choose layers of models with equal configurations."
         )
     return values[origin.layer]
+
+
+def _count_leading(key: str, origins: Sequence[Origin]) -> int:
+    leads = [origin.layer < (origin.settings.get(key) or 0) for origin in origins]
+    count = leads.index(False) if False in leads else len(leads)
+    if any(leads[count:]):
+        late = origins[leads.index(True, count)]
+        raise MergeError(
+            f"layer {late.layer} of {late.name!r} is one of the first {late.settings[key]} of its "
+            f"model, which are of another kind ({key} in config.json), and comes after layers "
+            "of the other kind. Put such layers first."
+        )
+    return count
 
 
 def _check_phase(key: str, period: int, origins: Sequence[Origin]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from evomerge.merging.engine import Merger
 from evomerge.merging.plan import Layout
-from evomerge.merging.route_config import routed_config
+from evomerge.merging.route_config import check_loads, routed_config
 from evomerge.merging.route_form import RouteForm
 from evomerge.models.architecture import TEXT_CONFIGS
 from evomerge.models.checkpoint import Checkpoint
@@ -45,12 +45,15 @@ def merge_to_disk(
     specs = merger.specs(recipe)
     base = merger.checkpoints[recipe.base]
     tokenizer = merger.checkpoints[recipe.tokenizer or recipe.base]
+    changes = config_changes(recipe, merger.checkpoints)
+    if recipe.dataflow is not None:
+        check_loads(specs, changes, base)
     return write_checkpoint(
         out,
         specs,
         merger.tensors(recipe, reuse=True),
         copy_from=base.folder,
-        config_changes=config_changes(recipe, merger.checkpoints),
+        config_changes=changes,
         tokenizer_from=tokenizer.folder,
         extra_files=extra_files,
         max_shard_bytes=max_shard_bytes,

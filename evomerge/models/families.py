@@ -48,6 +48,16 @@ def norms_of_one_plus(config: Mapping[str, Any]) -> frozenset[str] | None:
     return found
 
 
+def expected_tensors(config: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]] | None:
+    """Return name on disk → shape of what transformers loads for a configuration.
+
+    Where the head is tied to the embedding, both are in it. None where transformers can't build the
+    model.
+    """
+    found: Mapping[str, tuple[int, ...]] | None = _remembered(_expected_tensors, config)
+    return found
+
+
 def _remembered(function: Callable[[str], Any], config: Mapping[str, Any]) -> Any:
     return _answer(function, json.dumps(config, sort_keys=True, default=str))
 
@@ -87,17 +97,36 @@ def _tied_names(text: str) -> Mapping[str, str]:
     return keys if isinstance(keys, Mapping) else {}
 
 
-def _norms_of_one_plus(text: str) -> frozenset[str] | None:
+def _bare_model(text: str) -> Any:
+    """Return a model whose tensors have no memory, or None where transformers can't build it."""
     import torch
 
     config = _config_of(text)
     kind = None if config is None else _model_class(config)
-    if kind is None:
-        return None
     try:
         with torch.device("meta"):
-            model = kind(config)
+            return None if kind is None else kind(config)
     except Exception:  # noqa: BLE001  the class refuses its configuration, in whatever way
+        return None
+
+
+def _expected_tensors(text: str) -> Mapping[str, tuple[int, ...]] | None:
+    from transformers.core_model_loading import revert_weight_conversion
+
+    model = _bare_model(text)
+    if model is None:
+        return None
+    state: Any = dict(model.state_dict())
+    try:
+        stored = revert_weight_conversion(model, state)
+    except Exception:  # noqa: BLE001  a conversion that only goes one way
+        return None
+    return {name: tuple(tensor.shape) for name, tensor in stored.items()}
+
+
+def _norms_of_one_plus(text: str) -> frozenset[str] | None:
+    model = _bare_model(text)
+    if model is None:
         return None
     found: dict[str, bool] = {}
     for name, module in model.named_modules():

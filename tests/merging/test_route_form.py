@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import Olmo2Config, OpenAIGPTConfig, OPTConfig, PhiConfig
+from transformers import DeepseekV3Config, Olmo2Config, OpenAIGPTConfig, OPTConfig, PhiConfig
 
 from evomerge.errors import MergeError
 from evomerge.merging.layer_parts import LayerParts
+from evomerge.merging.route_config import check_loads
 from evomerge.merging.stream import config_changes
 from evomerge.models.architecture import infer_facts
 from evomerge.models.families import full_config, norms_of_one_plus, tied_names
@@ -170,3 +171,36 @@ def test_layers_with_one_norm_for_attention_and_mlp_fold(tmp_path: Path) -> None
     lab = RouteLab(tmp_path, {"a": phi})
     flow = route(Step("a", 1), Step("a", 0, scale=-0.5, qk=2.0, write=0.5))
     assert difference(lab.routed(flow), lab.exported(flow)) < 2e-5
+
+
+def test_first_layers_of_another_kind_stay_first(tmp_path: Path) -> None:
+    sizes = {"intermediate_size": 48, "moe_intermediate_size": 16, "num_key_value_heads": 4}
+    ranks = {"q_lora_rank": 8, "kv_lora_rank": 8, "qk_rope_head_dim": 4, "qk_nope_head_dim": 4}
+    experts = {"n_routed_experts": 4, "n_group": 1, "topk_group": 1, "num_experts_per_tok": 2}
+    config = DeepseekV3Config(
+        **(SMALL | {"num_hidden_layers": 3} | sizes | ranks | experts),
+        v_head_dim=8,
+        first_k_dense_replace=1,
+        rms_norm_eps=1e-12,
+    )
+    lab = RouteLab(tmp_path, {"a": config})
+    scaled = Step("a", 1, scale=-0.7, write=0.5, qk=2.0)
+    flow = route(Step("a", 0), Step("a", 0), Step("a", 2), scaled)
+    exported = lab.exported(flow)
+    assert difference(lab.routed(flow), exported) < 2e-5
+    assert exported.config.first_k_dense_replace == 2
+    message = refusal(lab, route(Step("a", 1), Step("a", 0)))
+    assert "layer 0 of 'a' is one of the first 1" in message
+
+
+def test_what_transformers_would_not_load_is_not_written(tmp_path: Path) -> None:
+    lab = RouteLab(tmp_path, {"a": config_of("llama", layers=2)})
+    specs = lab.merger.specs(lab.recipe(route(Step("a", 0), Step("a", 1))))
+    base = lab.checkpoints["a"]
+    check_loads(specs, {}, base)
+    with pytest.raises(
+        MergeError, match=r"gate_proj.weight' of shape \(64, 32\), and it has shape"
+    ):
+        check_loads(specs, {"intermediate_size": 64}, base)
+    with pytest.raises(MergeError, match=r"layers.2.* isn't there"):
+        check_loads(specs, {"num_hidden_layers": 3}, base)
