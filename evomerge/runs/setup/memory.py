@@ -86,6 +86,7 @@ class Demand:
         threads: Threads of each.
         gpus: GPUs that the workers share; 0 for CPU workers.
         alone: The worker is in the driver's own process.
+        routed_bytes: Bytes of the models that routes go through, beside the resident one.
     """
 
     model: ModelShape
@@ -98,6 +99,7 @@ class Demand:
     threads: int
     gpus: int = 0
     alone: bool = False
+    routed_bytes: int = 0
 
     @property
     def per_gpu(self) -> int:
@@ -118,6 +120,8 @@ class Demand:
         worst = self.worst_task(limit)
         batch, cache = (0, 0) if worst is None else self.batch_bytes(worst, limit)
         yield MemoryRow("resident model", where, "worker", self.model.n_bytes)
+        if self.routed_bytes:
+            yield MemoryRow("models to route through", where, "worker", self.routed_bytes)
         yield MemoryRow(f"activations and logits ({worst or 'none'})", where, "worker", batch)
         yield MemoryRow(f"keys and values ({worst or 'none'})", where, "worker", cache)
         scratch = self.merge.scratch_bytes(self.model, threads=self.threads, gpu=bool(self.gpus))

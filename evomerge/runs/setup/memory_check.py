@@ -1,6 +1,7 @@
 """The memory that a run file's run takes, beside what this machine has free."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from evomerge.config.run import RunConfig
 from evomerge.errors import EvomergeError, Problem
@@ -10,6 +11,7 @@ from evomerge.merging.registry import METHODS
 from evomerge.runs.setup.machine import Device, accelerators, free_memory
 from evomerge.runs.setup.memory import GPU, MAIN, Demand, MemoryPlan, plan_memory, sketch_tasks
 from evomerge.runs.setup.memory_shape import MergeShape, ModelShape
+from evomerge.runs.setup.routes import longest_route, routed_models
 from evomerge.runs.setup.sources import OpenedSource
 
 ELSEWHERE = frozenset({"ray"})
@@ -44,8 +46,13 @@ def check_memory(
         trust_remote_code=sources[base].source.trust_remote_code,
     )
     gpus = _gpus(execution.device, execution.options.get("gpus"))
+    model = ModelShape.of(checkpoint, config.recipe.dtype)
+    routed = [
+        ModelShape.of(sources[name].checkpoint, config.recipe.dtype).n_bytes
+        for name in routed_models(config, base)
+    ]
     demand = Demand(
-        model=ModelShape.of(checkpoint, config.recipe.dtype),
+        model=replace(model, layers=longest_route(config, sources, base)),
         merge=_merge_shape(config, sources),
         sketches=sketches,
         batch_sizes=_batch_sizes(evaluators),
@@ -55,6 +62,7 @@ def check_memory(
         threads=execution.threads,
         gpus=len(gpus),
         alone=execution.executor == "inprocess",
+        routed_bytes=sum(routed),
     )
     free = {MAIN: free_memory()}
     if gpus:

@@ -118,3 +118,29 @@ def _depths(config: RunConfig, sources: Mapping[str, OpenedSource]) -> dict[str,
     for name, stage in zip(stage_names(config), config.recipe.parameters, strict=True):
         found[name] = min(found.get(item, UNKNOWN_DEPTH) for item in stage.inputs)
     return found
+
+
+def routed_models(config: RunConfig, base: str) -> list[str]:
+    """Return the models that a worker holds beside its own for routes; the base for each stage.
+
+    Its own model stands for the first stage, or for the base where there is no stage.
+    """
+    flow = config.dataflow
+    if flow is None:
+        return []
+    named = [_model(config, flow, base), *(getattr(flow, part) for part in FLOW_ENDS)]
+    named += config.sources if flow.sources is None and flow.steps is None else flow.sources or ()
+    named += [step.get("source") for step in flow.steps or ()]
+    stages = stage_names(config)
+    others = [name for name in dict.fromkeys(named) if name != [*stages, base][0]]
+    return [base if name in stages else name for name in others if name is not None]
+
+
+def longest_route(config: RunConfig, sources: Mapping[str, OpenedSource], base: str) -> int:
+    """Return the most layers that a candidate may have."""
+    flow = config.dataflow
+    if flow is not None and flow.steps is not None:
+        runs = [step.get("layers", [0, 1]) for step in flow.steps]
+        return sum(stop - start for start, stop in runs)
+    spec = route_spec(config, sources, base, [])
+    return sources[base].checkpoint.n_layers if spec is None else spec.max_steps

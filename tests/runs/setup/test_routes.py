@@ -176,3 +176,25 @@ dtype: float32
     (workspace / "mine.yaml").write_text(recipe)
     routed["search"]["recipes"] = ["mine.yaml"]
     assert route(prepared(routed), "recipe:mine") == [("left", 0), ("base", 1)]
+
+
+def test_memory_is_planned_for_all_models_and_the_longest_route(routed: dict[str, Any]) -> None:
+    def rows(raw: dict[str, Any]) -> dict[str, int]:
+        plan = prepare(parse_config(raw, where="tiny.yaml"), where="tiny.yaml").memory
+        assert plan is not None
+        return {row.what: row.n_bytes for row in plan.rows}
+
+    stage = {"name": "mix", "method": "linear", "inputs": ["left", "right"], "weights": 0.5}
+    (alone,) = [v for k, v in rows(routed).items() if k.startswith("keys and values")]
+    found = rows(routed)
+    assert found["models to route through"] == found["resident model"]  # left, beside the base
+    routed["dataflow"] |= {"max_steps": 5}
+    (shorter,) = [v for k, v in rows(routed).items() if k.startswith("keys and values")]
+    assert shorter * (10 + 1) == alone * (5 + 1)  # of each layer, and of one that grows
+    routed["recipe"]["parameters"] = [stage]
+    routed["dataflow"] = {"space": "path", "sources": ["base"]}
+    found = rows(routed)
+    assert found["models to route through"] == found["resident model"]  # base, beside the stage
+    routed["dataflow"] = {"space": "path", "model": "base"}
+    found = rows(routed)
+    assert found["models to route through"] == 3 * found["resident model"]
