@@ -9,7 +9,6 @@ import hashlib
 import os
 import platform
 import time
-import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from evomerge.errors import EvomergeError, NotFiniteError
 from evomerge.evaluation.language_model import LanguageModel
 from evomerge.evaluation.protocol import (
     EVALUATORS,
@@ -34,6 +32,7 @@ from evomerge.execution.devices import (
     numeric_class,
     resolve_device,
 )
+from evomerge.execution.failures import failure_of
 from evomerge.execution.protocol import BlockRef, BlockScores, Failure, Job, Outcome
 from evomerge.execution.residents import Residents
 from evomerge.merging.engine import Merger
@@ -50,8 +49,6 @@ SEARCH = SPLITS[0]
 
 BATCHES_IN_CLASS = 120
 """Characters that the limits of batches may take in a numeric class, a column of 255."""
-
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_cpu")
 
 
 @dataclass(frozen=True)
@@ -376,28 +373,6 @@ class Worker:
             self._prepared[task, split] = self.evaluators[task].prepare(self.model, split)
         finally:
             self.model.batch_limit = None
-
-
-def failure_of(error: Exception, step: str) -> Failure:
-    """Return ``error`` as a failure: its kind, one line that is equal for equal causes, the rest.
-
-    Args:
-        error: What was raised.
-        step: What was being done, ``merging`` or ``scoring task 'sort'``.
-    """
-    detail = "".join(traceback.format_exception(error))
-    text = " ".join(str(error).split())
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
-        isinstance(error, RuntimeError) and any(word in text.lower() for word in _NO_MEMORY)
-    ):
-        # torch's own message holds sizes that differ from one failure to the next.
-        message = f"memory ran out while {step}. Use fewer workers, a smaller batch_size or dtype."
-        return Failure("memory", message, detail)
-    if isinstance(error, (NotFiniteError, FloatingPointError)):
-        return Failure("nan", f"{step}: {text}", detail)
-    if isinstance(error, EvomergeError):
-        return Failure("exception", text, detail)
-    return Failure("exception", f"{step}: {type(error).__name__}: {text}", detail)
 
 
 def _by_task(blocks: Sequence[BlockRef]) -> Iterator[tuple[str, str, list[int]]]:
