@@ -8,7 +8,7 @@ arXiv:2403.13187, section 3.2.
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -98,7 +98,8 @@ class PlaceHops:
 
     def __init__(self, keys: Iterable[str], low: float, high: float) -> None:
         self._names = {key: f"dataflow.scale.{key}" for key in keys}
-        self.genes = tuple(scale_gene(name, low, high) for name in self._names.values())
+        pattern = scale_gene("dataflow.scale", low, high)
+        self.genes = tuple(replace(pattern, name=name) for name in self._names.values())
 
     def scale(self, genome: Mapping[str, Any], hop: Hop) -> float:
         """Return the scale of the hop's place."""
@@ -125,7 +126,8 @@ class TableHops:
         self._names = {
             (i, j): f"dataflow.scale.{labels[i]}.to.{labels[j]}" for i, j in sorted(pairs)
         }
-        self.genes = tuple(scale_gene(name, low, high) for name in self._names.values())
+        pattern = scale_gene("dataflow.scale", low, high)
+        self.genes = tuple(replace(pattern, name=name) for name in self._names.values())
         self.index = np.full((len(labels), len(labels)), -1)
         for index, (i, j) in enumerate(self._names):
             self.index[i, j] = index

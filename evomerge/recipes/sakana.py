@@ -56,7 +56,8 @@ class SakanaRoutes:
                 f"{spec.model!r} has {self._depth} layers and max_steps is {spec.max_steps}; the "
                 "space sakana starts at this model, with at least 2 layers. Raise max_steps."
             )
-        n_layers = len(spec.choices)
+        self._choices = spec.choices
+        n_layers = len(self._choices)
         self._n_slots = n_layers * spec.repeats
         self._order = np.array([0, *list(range(n_layers)) * spec.repeats, self._depth - 1])
         repetition = [f"{r}." for r in range(spec.repeats)]
@@ -138,7 +139,7 @@ class SakanaRoutes:
         return NoHops()
 
     def _layer(self, place: int) -> tuple[str, int]:
-        return self.spec.choices[self._order[place]]
+        return self._choices[self._order[place]]
 
     def _hop(self, before: int, place: int) -> Hop:
         part = place / (self._n_slots + 1)
