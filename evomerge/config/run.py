@@ -231,7 +231,10 @@ class SearchConfig(_Block):
         description="Candidates, best by search score, that are re-scored on validation.",
     )
     identical_failures: int = Field(
-        default=10, ge=2, description="Stop after so many equal failures in a row."
+        default=10,
+        ge=2,
+        description="Stop after so many equal failures in a row, or before a whole generation of "
+        "them would reach it.",
     )
 
     @model_validator(mode="after")
