@@ -5,9 +5,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from evomerge.cli.main import app
+from evomerge.config import parse_config, read_yaml
+from evomerge.merging.registry import METHODS
+from evomerge.recipes.files import load_recipe
+from evomerge.recipes.recipe import Source
 from tests.cli.test_main import COMMANDS
 
 ROOT = Path(__file__).parents[2]
@@ -43,3 +48,23 @@ def test_examples_use_commands_and_options_that_exist(path: Path) -> None:
             if word.startswith("--"):
                 option = word.partition("=")[0]
                 assert re.search(rf"{option}\b", help_text), f"{path.name}: {example}"
+
+
+ROUTES = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "routes.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("block", ROUTES)
+def test_blocks_on_routes_can_stand_in_files(block: str, tmp_path: Path) -> None:
+    raw = yaml.safe_load(block)
+    if "base" not in raw:
+        config = parse_config({**read_yaml(ROOT / "configs" / "routes.yaml"), **raw}, where="x")
+        assert config.dataflow is not None
+        return
+    (tmp_path / "route.yaml").write_text(block)
+    recipe = load_recipe(
+        tmp_path / "route.yaml",
+        METHODS.declarations(),
+        locate_source=lambda name, path, revision: Source(name, path, name * 10),
+    )
+    assert recipe.dataflow is not None
+    assert [step.layer for step in recipe.dataflow.steps] == [0, 1, 2, 3, 4, 4, 5]
