@@ -250,7 +250,8 @@ class RouteForm:
                 role = "head" if facts.role == "head" else "embed" if facts.before else "norm"
                 wanted = {"head": flow.head, "embed": flow.embedding, "norm": flow.norm}[role]
                 own = self._layouts[name].places.get(place)
-                if wanted != donor or own is None or own.shape == facts.shape:
+                outside = place.layer is None and wanted == donor
+                if not outside or own is None or own.shape == facts.shape:
                     continue
                 yield (
                     f"source {name!r} has {facts.name!r} of shape {own.shape} and the base "

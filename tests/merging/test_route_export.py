@@ -216,3 +216,22 @@ def test_mergekit_cannot_scale_parts_and_gains_of_one_plus_weight(labs: Labs, fa
     recipe = labs(family).recipe(route(Step("a", 0), Step("a", 1, qk=2.0, write=0.5)))
     with pytest.raises(RecipeError, match="isn't only multiplied"):
         there_and_back(labs(family), recipe)
+
+
+def test_a_source_as_a_whole_brings_its_sliding_window(tmp_path: Path) -> None:
+    configs = {"a": config_of("qwen2"), "b": config_of("qwen2", **FAMILIES["qwen2"])}
+    lab = RouteLab(tmp_path, configs)
+    steps = [Step("b", layer) for layer in range(3)]
+    exported = lab.exported(route(*steps, embedding="b", norm="b", head="b"))
+    assert (exported.config.use_sliding_window, exported.config.sliding_window) == (True, 5)
+    assert difference(lab.resident("b"), exported) == 0.0
+    assert difference(lab.resident("a"), exported) > 0.1
+
+
+def test_a_base_outside_the_route_gives_way_to_wider_layers(tmp_path: Path) -> None:
+    wide = {"num_attention_heads": 8, "num_key_value_heads": 4, "intermediate_size": 64}
+    configs = {"a": config_of("llama", head_dim=8), "b": config_of("llama", head_dim=8, **wide)}
+    lab = RouteLab(tmp_path, configs)
+    steps = [Step("b", layer) for layer in range(3)]
+    exported = lab.exported(route(*steps, embedding="b", norm="b", head="b"))
+    assert difference(lab.resident("b"), exported) == 0.0
