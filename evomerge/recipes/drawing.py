@@ -226,7 +226,7 @@ def _repeated(runs: Iterator[Run]) -> Iterator[Run]:
 
 def short(value: float) -> str:
     """Return a number in three digits, or in as many as tell it from 1."""
-    return next(t for digits in (3, 6, 17) if (t := f"{value:.{digits}g}") != "1" or value == 1)
+    return next(t for digits in (3, 4, 6, 17) if (t := f"{value:.{digits}g}") != "1" or value == 1)
 
 
 def text_rows(drawing: Drawing, width: int) -> list[Row]:
