@@ -235,7 +235,8 @@ def test_an_objective_is_compared_with_all_evaluators_even_faulty_ones(
         item["type"] = "perplexiti"
     raw_config["objectives"]["loss"]["from"] = ["copy", "nxt"]
     message = problems(raw_config)["objectives.loss.from[1]"]
-    assert message == "no evaluator is called 'nxt'; did you mean 'next'? Known: copy, next, parameters, steps."
+    known = "Known: copy, next, parameters, steps."
+    assert message == f"no evaluator is called 'nxt'; did you mean 'next'? {known}"
 
 
 def test_each_mistake_in_a_recipe_names_its_file_once(
