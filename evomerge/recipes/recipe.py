@@ -88,11 +88,12 @@ class Step:
         source: The source or stage that the layer belongs to.
         layer: Its index there.
         scale: Factor on the hidden state before the layer, the residual stream included; not 0.
-        qk: Factor on the layer's products of queries and keys.
+        qk: Factor on the layer's products of queries and keys, above 0: attention kernels don't
+            take others.
         write: Factor on what its attention and MLP write into the residual stream.
 
     Raises:
-        RecipeError: ``scale`` is 0, or a number is NaN or infinite.
+        RecipeError: ``scale`` is 0, ``qk`` is 0 or less, or a number is NaN or infinite.
     """
 
     source: str
@@ -105,8 +106,10 @@ class Step:
         for name in STEP_NUMBERS:
             value = float(getattr(self, name))
             object.__setattr__(self, name, value)  # 2 and 2.0 are one recipe
-            if not math.isfinite(value) or (name == "scale" and value == 0):
-                expected = "a finite number other than 0" if name == "scale" else "a finite number"
+            refused = {"scale": value == 0, "qk": value <= 0}.get(name, False)
+            if refused or not math.isfinite(value):
+                wanted = {"scale": " other than 0", "qk": " above 0"}
+                expected = f"a finite number{wanted.get(name, '')}"
                 raise RecipeError(
                     f"layer {self.layer} of {self.source!r} has {name} {value}, expected "
                     f"{expected}. Change it under dataflow.steps."

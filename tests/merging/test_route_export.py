@@ -84,18 +84,6 @@ def test_query_scales_fold(labs: Labs, family: str) -> None:
     assert difference(lab.routed(unscaled), model) > 100 * TOLERANCE
 
 
-def test_negative_query_scales_turn_queries_round(labs: Labs) -> None:
-    lab = labs("qwen2")
-    residents = {name: lab.resident(name) for name in "ab"}
-    model = Router(residents, "a").build(route(Step("a", 0), Step("b", 2)))
-    query = model.get_submodule("model.layers.1.layer.self_attn.q_proj")
-    with torch.no_grad():
-        for parameter in query.parameters():
-            parameter *= -2.0
-    flow = route(Step("a", 0), Step("b", 2, qk=-2.0))
-    assert difference(model, lab.exported(flow)) < TOLERANCE
-
-
 def test_what_is_merged_in_place_is_what_is_written(labs: Labs, tmp_path: Path) -> None:
     lab = labs("gemma2")
     flow = route(Step("a", 0, scale=-0.7), Step("b", 1, write=2.0, qk=0.5), head="b")

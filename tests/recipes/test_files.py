@@ -174,6 +174,7 @@ def test_all_mistakes_come_with_file_and_key(tmp_path: Path) -> None:
                 ("{steps: [{source: a, layers: [0, 1], qk: 2}]}", r"qk: .*Give layer by layer"),
                 ("{steps: [{source: a, layer: 0, scale: x}]}", "scale: got 'x', expected a number"),
                 ("{steps: [{source: a, layer: 0, scale: 0}]}", "scale 0.0, expected .* than 0"),
+                ("{steps: [{source: a, layer: 0, qk: -1}]}", "qk -1.0, expected .* above 0"),
                 ("{steps: [{source: a, layer: 0, write: .nan}]}", "write: got nan, expected"),
                 ("{steps: [{source: a, layer: 0}], head: c}", "dataflow.head: .*called 'c'"),
             ]

@@ -138,7 +138,9 @@ def check_searcher(
         try:
             make_searcher(config, space, starts, n_objectives)
         except EvomergeError as error:
-            problems.append(Problem("search.options", str(error)))
+            # A searcher of numbers can't search paths, whatever its options are.
+            key = "search.options" if space.is_cube else "search.searcher"
+            problems.append(Problem(key, str(error)))
 
 
 def make_searcher(

@@ -99,7 +99,7 @@ def test_a_route_stays_while_parameters_are_searched_again(phased: dict[str, Any
         ({"search.phases.1.options": {"size": 3}}, "search.phases[1].options.size",
          "no such setting"),
         ({"search.phases.1.searcher": "optuna", "dataflow.space": "path"},
-         "search.phases[1].options", "path_evolution"),
+         "search.phases[1].searcher", "path_evolution"),
         ({"search.phases.0.share": 0.01}, "search.phases[0].share", "Raise its share"),
         ({"search.phases.0.search": "dataflow"}, "search.phases[0].search", "first, or"),
         ({"dataflow": None}, "dataflow", "there is none"),
