@@ -15,7 +15,6 @@ from evomerge.merging.plan import Layout
 from evomerge.merging.registry import METHODS
 from evomerge.merging.route_form import RouteForm
 from evomerge.merging.route_plan import route_factors
-from evomerge.merging.routing import Router
 from evomerge.merging.stream import merge_to_disk
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.recipes.mergekit import export_mergekit, import_mergekit
