@@ -4,7 +4,6 @@ Each is loaded when a route first names it and stays in memory. The worker's own
 stands for the recipe's first stage, or for the base where the recipe has no stages.
 """
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,9 +14,9 @@ from torch import Tensor, nn
 from evomerge.errors import MergeError
 from evomerge.merging.engine import Merger
 from evomerge.merging.routing import Router
-from evomerge.merging.stream import merge_to_disk
+from evomerge.merging.stream import config_changes
 from evomerge.models.checkpoint import Checkpoint
-from evomerge.models.resident import load_resident, parameters_by_name
+from evomerge.models.resident import load_resident, parameters_by_name, unfilled_resident
 from evomerge.recipes.recipe import Dataflow, Recipe, Step
 
 BASE = ""
@@ -90,16 +89,23 @@ class Residents:
         return self._router.build(flow)
 
     def exported(self, recipe: Recipe) -> nn.Module:
-        """Return the model that a route is written to disk as, in memory of its own.
-
-        It comes from a folder that ``merge_to_disk`` wrote, which is gone again.
+        """Return the model that a route is written to disk as, merged in memory of its own.
 
         Raises:
             MergeError: The route has no ordinary checkpoint.
-            ModelError: The folder can't be written or loaded.
+            ModelError: transformers can't build it.
         """
-        with tempfile.TemporaryDirectory(prefix="evomerge-") as folder:
-            return self._load(merge_to_disk(recipe, self.merger, Path(folder) / "model"), self.base)
+        base = self.merger.checkpoints[self.base]
+        model, targets = unfilled_resident(
+            base.folder,
+            config_changes(recipe, self.merger.checkpoints),
+            {spec.name: spec.shape for spec in self.merger.specs(recipe)},
+            dtype=self.dtype,
+            device=self._device(),
+            trust_remote_code=self.base in self.trusted,
+        )
+        self.merger.merge_into(recipe, targets)
+        return model
 
     def path(self, recipe: Recipe) -> tuple[str, list[StepKey]]:
         """Return what the routed model's embedding and steps are, by content and not by name."""
@@ -144,17 +150,20 @@ class Residents:
         return slot.model
 
     def _load(self, folder: Path, name: str) -> nn.Module:
+        return load_resident(
+            folder,
+            dtype=self.dtype,
+            device=self._device(),
+            trust_remote_code=name in self.trusted,
+        )
+
+    def _device(self) -> str:
         if self.device is None:
             raise MergeError(
                 "a route can't go through models that are laid over several GPUs. "
                 "Give each worker one GPU that holds the sources, or use a smaller recipe.dtype."
             )
-        return load_resident(
-            folder,
-            dtype=self.dtype,
-            device=self.device,
-            trust_remote_code=name in self.trusted,
-        )
+        return self.device
 
 
 def names_of(flow: Dataflow) -> list[str]:

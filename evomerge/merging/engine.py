@@ -140,6 +140,9 @@ class Merger:
         outputs = self._outputs(recipe)
         self._check_targets(outputs, targets)
         rewritten = 0
+        self._written = {
+            key: claim for key, claim in self._written.items() if claim.target() is not None
+        }
         with torch.inference_mode():
             for output in outputs:
                 target = targets.get(output.name)

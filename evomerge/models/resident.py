@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
+from transformers.initialization import no_init_weights
 from transformers.utils import logging as transformers_logging
 
 from evomerge.errors import ModelError
@@ -76,6 +77,54 @@ def load_resident(
     return resident
 
 
+def unfilled_resident(
+    folder: Path,
+    changes: Mapping[str, Any],
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    dtype: str | None,
+    device: str,
+    trust_remote_code: bool = False,
+) -> tuple[nn.Module, dict[str, Tensor]]:
+    """Build a model of another form than any folder's, for a merge to fill; nothing is read.
+
+    Args:
+        folder: Where its configuration is from.
+        changes: Keys of the configuration that differ.
+        shapes: Tensor name → shape, of all tensors that its checkpoint would have.
+        dtype: Element type by torch's name; None takes the configuration's.
+        device: Torch device.
+        trust_remote_code: Run the code that the folder brings.
+
+    Returns:
+        The model, its parameters holding anything, and tensor name → live tensor.
+
+    Raises:
+        ModelError: transformers can't build it, or tensors and parameters don't fit each other.
+    """
+    try:
+        config = AutoConfig.from_pretrained(
+            folder, trust_remote_code=trust_remote_code, local_files_only=True, **changes
+        )
+        kind = {} if dtype is None else {"dtype": getattr(torch, dtype)}
+        loader: Any = AutoModelForCausalLM
+        with no_init_weights(), torch.device(device):
+            model = loader.from_config(config, trust_remote_code=trust_remote_code, **kind)
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, AttributeError) as error:
+        raise _unloadable(folder, error) from error
+    model.tie_weights()
+    model.requires_grad_(False)
+    found = _by_name(model, shapes, str(folder))
+    filled = sum(tensor.numel() for tensor in found.values())
+    wanted = sum(parameter.numel() for parameter in model.parameters())
+    if filled < wanted:
+        raise ModelError(
+            f"the merged model would lack {wanted - filled} of the {wanted} parameters of "
+            f"{type(model).__name__}. Save {folder} again with transformers."
+        )
+    return model.eval(), found
+
+
 def parameters_by_name(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Tensor]:
     """Return checkpoint tensor name → live tensor of ``model``, in the checkpoint's order.
 
@@ -93,13 +142,27 @@ def parameters_by_name(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Te
     Raises:
         ModelError: Tensors of the checkpoint have no place in the model, or another shape.
     """
+    shapes = {name: facts.shape for name, facts in checkpoint.tensors.items()}
+    return _by_name(model, shapes, str(checkpoint.folder))
+
+
+def _gpu_memory() -> dict[int, int]:
+    """What weights may take of each GPU; nothing is left to the CPU or to the disk."""
+    count = torch.cuda.device_count()
+    # A fifth stays free for activations and the merge's scratch.
+    return {index: torch.cuda.mem_get_info(index)[0] * 4 // 5 for index in range(count)}
+
+
+def _by_name(
+    model: nn.Module, shapes: Mapping[str, tuple[int, ...]], where: str
+) -> dict[str, Tensor]:
     live = _live_tensors(model)
     prefix = f"{getattr(model, 'base_model_prefix', '')}."
     found: dict[str, Tensor] = {}
     homeless, taken = [], set()
-    for name, facts in checkpoint.tensors.items():
+    for name, shape in shapes.items():
         names = (name, prefix + name, name.removeprefix(prefix))
-        tensor = next((live[n] for n in names if n in live and live[n].shape == facts.shape), None)
+        tensor = next((live[n] for n in names if n in live and live[n].shape == shape), None)
         if tensor is None:
             if not _is_ignored(model, name):
                 homeless.append(name)
@@ -108,19 +171,12 @@ def parameters_by_name(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Te
             found[name] = tensor
     if homeless:
         raise ModelError(
-            f"{checkpoint.folder}: {len(homeless)} tensors have no place in "
+            f"{where}: {len(homeless)} tensors have no place in "
             f"{type(model).__name__}, as {homeless[0]!r} of shape "
-            f"{checkpoint.tensors[homeless[0]].shape}. "
+            f"{shapes[homeless[0]]}. "
             "Merge this model on disk with 'evomerge merge', or save it anew with transformers."
         )
     return found
-
-
-def _gpu_memory() -> dict[int, int]:
-    """What weights may take of each GPU; nothing is left to the CPU or to the disk."""
-    count = torch.cuda.device_count()
-    # A fifth stays free for activations and the merge's scratch.
-    return {index: torch.cuda.mem_get_info(index)[0] * 4 // 5 for index in range(count)}
 
 
 class _Views(TorchFunctionMode):

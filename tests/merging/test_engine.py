@@ -62,6 +62,13 @@ def test_notices_what_others_wrote(lab: Lab) -> None:
     assert merger.merge_into(recipe, into) == len(SHAPES)
 
 
+def test_targets_that_are_gone_are_forgotten(lab: Lab) -> None:
+    recipe, merger = lab.recipe("task_arithmetic", "ab", weights=[0.5, 0.5]), lab.merger()
+    for _ in range(5):
+        assert merger.merge_into(recipe, targets(lab)) == len(SHAPES)
+    assert len(merger._written) <= 2 * len(SHAPES)
+
+
 @given(st.lists(st.floats(-0.5, 1.5), min_size=3, max_size=3), st.data())
 def test_what_was_merged_before_does_not_matter(
     lab: Lab, first: list[float], data: st.DataObject
