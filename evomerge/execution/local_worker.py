@@ -93,12 +93,14 @@ class LocalWorker:
 
     def give(self, job: Job) -> bool:
         """Hand ``job`` to the worker, which is idle; False if it has just ended."""
+        packed = pickle.dumps(job)
+        waited_since, self._since = self._since, time.monotonic()  # the worker begins at once
         try:
-            self.pipe.send_bytes(pickle.dumps(job))
+            self.pipe.send_bytes(packed)
         except OSError:
-            self._closed = True
+            self._since, self._closed = waited_since, True
             return False
-        self._wait_s = self._enter("busy")
+        self.state, self._wait_s = "busy", self._since - waited_since
         self._life = replace(self._life, step="working")
         self.job = job
         return True

@@ -11,7 +11,9 @@ import pkgutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 from typing import Any, Generic, Literal, TypeVar
 
 from evomerge.errors import PluginError, Problem, nearest
@@ -227,6 +229,15 @@ class Registry(Generic[T]):
             point.load()
 
 
+class _SourceOnly(SourceFileLoader):
+    """Compiles a file each time; stored bytecode can't tell two files of one second and size."""
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
 def load_plugin_file(path: Path) -> None:
     """Import a plug-in by path; its decorators register what it defines.
 
@@ -236,13 +247,13 @@ def load_plugin_file(path: Path) -> None:
     if not path.is_file():
         raise PluginError(f"plug-in file {path} does not exist. Give the path of a Python file.")
     name = f"evomerge_plugin_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    loader = _SourceOnly(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except PluginError:
         raise
     except Exception as error:

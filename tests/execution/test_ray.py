@@ -180,7 +180,10 @@ def test_two_runs_share_a_cluster_each_within_its_limit(cluster: Any) -> None:
                     found[letter].add(outcome.job.candidate_id)
                     names[letter].add(outcome.worker)
         assert found == {letter: {f"{letter}-{n}" for n in range(4)} for letter in "ab"}
-        assert (len(names["a"]), len(names["b"])) == (1, 2)
+        # A second worker that is slow to start may find nothing left to do.
+        assert len(names["a"]) == 1
+        assert len(names["b"]) <= 2
+        assert [len(executor.workers()) for executor in (one, two)] == [1, 2]
         assert not names["a"] & names["b"]
 
 
