@@ -39,7 +39,7 @@ numbers = st.sampled_from([1.0, 1.0, 0.5, -2.0, 1.0004])
 steps = st.lists(
     st.fixed_dictionaries(
         {"source": st.sampled_from(["a", "b", "mixed"]), "layer": st.integers(0, 12)},
-        optional={"scale": numbers, "qk": numbers, "write": numbers},
+        optional={"scale": numbers, "qk": numbers.map(abs), "write": numbers},
     ),
     min_size=1,
     max_size=60,
