@@ -40,11 +40,17 @@ class Evaluation:
         values: One utility an objective, shape ``(k,)``; **larger is better** whatever the
             declared direction (the run turns minimised objectives round). None where it failed.
         error: Why it failed; empty where it did not.
+        violation: By how much it misses the run's constraints, 0 or more; 0: it keeps them.
+        examples: Utility of each example of the search split, shape ``(n,)``, in [0, 1], larger
+            is better; in equal order for all candidates; NaN where an example has no score. Only
+            for searchers with ``needs_examples``.
     """
 
     candidate_id: str
     values: tuple[float, ...] | None
     error: str = ""
+    violation: float = 0.0
+    examples: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
