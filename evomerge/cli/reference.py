@@ -17,9 +17,11 @@ from evomerge.cli.catalogue import (
     traits_of,
 )
 from evomerge.config import (
+    DataflowConfig,
     EvaluatorConfig,
     ExecutionConfig,
     ObjectiveConfig,
+    PhaseConfig,
     RecipeConfig,
     RunConfig,
     SearchConfig,
@@ -33,9 +35,11 @@ _BLOCKS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`sources.NAME`", SourceConfig),
     ("`recipe`", RecipeConfig),
     ("`recipe.parameters[i]`", StageConfig),
+    ("`dataflow`", DataflowConfig),
     ("`evaluators.NAME`", EvaluatorConfig),
     ("`objectives.NAME`", ObjectiveConfig),
     ("`search`", SearchConfig),
+    ("`search.phases[i]`", PhaseConfig),
     ("`execution`", ExecutionConfig),
 )
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true/false"}

@@ -29,6 +29,10 @@ class ShapeError(ConfigError):
         self.rest = rest
 
 
+_MERGED = (["recipe"], ["recipe", "parameters"], ["dataflow"])
+"""Blocks without which a run file seems to merge nothing."""
+
+
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Return the run file ``path`` with ``overrides`` (``KEY=VALUE``, as ``--set`` takes them).
 
@@ -79,7 +83,7 @@ def _rest(raw: dict[str, Any], error: ValidationError) -> RunConfig | None:
         path = list(item["loc"])
         while path and isinstance(path[-1], int):
             path.pop()  # a list goes as a whole: without one entry it would mean something else
-        if not path or model_at(RunConfig, path[:-1]) is None:
+        if not path or path in _MERGED or model_at(RunConfig, path[:-1]) is None:
             return None  # a source, evaluator or objective, which others may name
         block: Any = rest
         for part in path[:-1]:

@@ -75,7 +75,7 @@ def test_schema_is_printed_or_written(tmp_path: Path) -> None:
 def test_the_run_file_reference_is_fresh_and_names_every_key() -> None:
     text = run_file_reference()
     assert (DOCS / "run-file.md").read_text() == text, "run: make docs"
-    for key in ("sources", "from", "budget", "trust_remote_code", "identical_failures"):
+    for key in ("sources", "from", "budget", "trust_remote_code", "max_steps", "share"):
         assert f"| `{key}` |" in text
 
 

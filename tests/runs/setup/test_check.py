@@ -66,6 +66,18 @@ def test_without_a_required_key_the_shape_is_told_alone(
     assert keys(raw_config) == [expected]
 
 
+@pytest.mark.parametrize("broken", ["dataflow", "recipe.parameters[0]"])
+def test_without_what_is_merged_the_shape_is_told_alone(
+    workspace: Path, raw_config: dict[str, Any], broken: str
+) -> None:
+    if broken == "dataflow":
+        del raw_config["recipe"]["parameters"]
+        raw_config["dataflow"] = {"space": "path", "scale_range": [-1, 2]}
+    else:
+        raw_config["recipe"]["parameters"] = ["linear"]
+    assert keys(raw_config) == [broken]
+
+
 def test_a_sound_file_and_a_sound_shape_are_given_back(
     workspace: Path, raw_config: dict[str, Any]
 ) -> None:
