@@ -4,29 +4,23 @@ Utilities here are larger-is-better tuples of ``k`` numbers. Ties go to the cand
 first, so that every ranking repeats.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from evomerge.search.fronts import non_dominated
 
 Utilities = Mapping[str, tuple[float, ...]]
 """Candidate id → one utility an objective; iteration order is the order of asking."""
 
 
-def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
-    """Say if ``a`` is at least as good as ``b`` everywhere and better somewhere."""
-    return all(x >= y for x, y in zip(a, b, strict=True)) and any(
-        x > y for x, y in zip(a, b, strict=True)
-    )
-
-
 def pareto_front(utilities: Utilities) -> list[str]:
     """Return the candidates that no other dominates, best first objective first."""
-    # In descending lexicographic order a candidate can only be dominated by one before it.
-    order = sorted(utilities, key=lambda name: utilities[name], reverse=True)
-    front: list[str] = []
-    for name in order:
-        if not any(dominates(utilities[other], utilities[name]) for other in front):
-            front.append(name)
-    return front
+    if not utilities:
+        return []
+    names = list(utilities)
+    kept = non_dominated([utilities[name] for name in names])
+    front = [name for name, on_front in zip(names, kept, strict=True) if on_front]
+    return sorted(front, key=lambda name: utilities[name], reverse=True)
 
 
 def choose_finalists(utilities: Utilities, recipes: Mapping[str, str], n: int) -> list[str]:

@@ -4,13 +4,14 @@ To the run it is one searcher: ids run on, replay and snapshots cover all phases
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.errors import SearchError
+from evomerge.search.fronts import FrontArchive, knee
 from evomerge.search.protocol import Evaluation, Proposal, Restorable, Searcher
 from evomerge.search.snapshots import Snapshot
 
@@ -36,43 +37,13 @@ class _Phase:
     asks: int = 0
 
 
-@dataclass
-class _Front:
-    """The results of one phase that no other result of it dominates."""
-
-    items: list[tuple[tuple[float, ...], Array]] = field(default_factory=list)
-
-    def add(self, values: tuple[float, ...], genome: Array) -> None:
-        """Take a result; of equal ones the first stays."""
-        if any(all(a >= b for a, b in zip(kept, values, strict=True)) for kept, _ in self.items):
-            return
-        self.items = [
-            (kept, old)
-            for kept, old in self.items
-            if not all(a <= b for a, b in zip(kept, values, strict=True))
-        ]
-        self.items.append((values, genome))
-
-    def knee(self) -> Array | None:
-        """Return the genome nearest to the ideal point, each objective scaled to the front's range.
-
-        With one objective that is the best. None where there is no result.
-        """
-        if not self.items:
-            return None
-        values = np.array([item for item, _ in self.items])
-        best, worst = values.max(axis=0), values.min(axis=0)
-        distance = ((best - values) / np.where(best > worst, best - worst, 1.0)) ** 2
-        return self.items[int(distance.sum(axis=1).argmin())][1]
-
-
 class PhasedSearcher:
     """Runs one searcher after the other; each begins from the winner of the one before.
 
-    A genome's first number is its phase. The winner is the best result that was told when the next
-    phase is first asked: in generation mode all of the phase's, in asynchronous mode those that
-    have come, so that no worker waits at the boundary. Later results of an earlier phase count for
-    the run, not for its winner.
+    A genome's first number is its phase. The winner is the best result (of several objectives: the
+    knee of the front) that was told when the next phase is first asked: in generation mode all of
+    the phase's, in asynchronous mode those that have come, so that no worker waits at the boundary.
+    Later results of an earlier phase count for the run, not for its winner.
 
     Args:
         budgets: Candidates of each phase but the last, which takes what is left.
@@ -89,7 +60,7 @@ class PhasedSearcher:
         self._budgets: tuple[float, ...] = (*budgets, float("inf"))
         self._begin = begin
         self._winners: list[Array] = []
-        self._front = _Front()
+        self._front: FrontArchive[Array] = FrontArchive()
         self._waiting: dict[str, Array] = {}
         self._phase = self._enter(0, None, 0)
 
@@ -121,7 +92,7 @@ class PhasedSearcher:
             if int(genome[0]) != self._phase.index:
                 continue
             if item.values is not None:
-                self._front.add(item.values, genome)
+                self._front.add(item.values, genome, violation=item.violation)
             mine.append(replace(item, candidate_id=self._inner_id(item.candidate_id)))
         if mine:
             self._phase.searcher.tell(mine)
@@ -138,7 +109,11 @@ class PhasedSearcher:
         inner = phase.searcher.snapshot()
         plain = {
             "winners": [genome.tolist() for genome in self._winners],
-            "front": [[list(values), genome.tolist()] for values, genome in self._front.items],
+            "front": [
+                [values.tolist(), genome.tolist()]
+                for values, genome in zip(self._front.values, self._front.items, strict=True)
+            ],
+            "violation": self._front.violation,
             "waiting": [[name, genome.tolist()] for name, genome in self._waiting.items()],
             "first_ask": phase.first_ask,
             "asks": phase.asks,
@@ -159,7 +134,9 @@ class PhasedSearcher:
             self._phase = self._enter(index, winner, plain["first_ask"])
         self._phase.asks = plain["asks"]
         self._phase.left = self._budgets[self._phase.index] - plain["used"]
-        self._front = _Front([(tuple(v), np.array(genome)) for v, genome in plain["front"]])
+        self._front = FrontArchive()
+        for values, genome in plain["front"]:
+            self._front.add(values, np.array(genome), violation=plain["violation"])
         self._waiting = {name: np.array(genome) for name, genome in plain["waiting"]}
         if not isinstance(self._phase.searcher, Restorable):
             raise SearchError(f"the searcher of phase {self._phase.index + 1} can't be restored.")
@@ -185,14 +162,15 @@ class PhasedSearcher:
 
     def _advance(self) -> None:
         """Begin the next phase from the winner of this one."""
-        phase, winner = self._phase, self._front.knee()
-        if winner is None:
+        phase, front = self._phase, self._front
+        if not len(front):
             raise SearchError(
                 f"no candidate of phase {phase.index + 1} has a score yet, so the next phase has "
                 "nothing to go on from. Give the phase a larger share of the budget."
             )
+        winner = front.items[knee(front.values).index]
         self._winners.append(winner)
-        self._front = _Front()
+        self._front = FrontArchive()
         self._phase = self._enter(phase.index + 1, winner, phase.first_ask + phase.asks)
 
     def _outward(self, proposal: Proposal) -> Proposal:

@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evomerge.runs.ranking import choose_finalists, dominates, final_order, pareto_front
+from evomerge.runs.ranking import choose_finalists, final_order, pareto_front
+from evomerge.search.fronts import dominates
 
 SCORES = st.dictionaries(
     st.integers(0, 99).map(str),
