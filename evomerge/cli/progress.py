@@ -83,7 +83,7 @@ class Tally:
             self.progress = event.progress
         if isinstance(event, (CandidateDone, CandidateFailed)):
             self._last_s = time.monotonic()
-        if isinstance(event, CandidateDone):
+        if isinstance(event, CandidateDone) and event.feasible:
             self._improve(event.objectives)
         if isinstance(event, (GenerationDone, Advanced)):
             self._improve(event.best)

@@ -315,6 +315,11 @@ class RunConfig(_Block):
     objectives: dict[str, ObjectiveConfig] = Field(
         min_length=1, description="What is optimised, by name."
     )
+    constraints: list[str] = Field(
+        default_factory=list,
+        description="Bounds that a candidate must keep to be chosen: NAME >= NUMBER or NAME <= "
+        "NUMBER, for an objective, EVALUATOR, EVALUATOR.METRIC, steps or parameters.",
+    )
     search: SearchConfig = Field(description="How candidates are proposed; it has the budget.")
     execution: ExecutionConfig = Field(
         default_factory=ExecutionConfig, description="Where candidates are evaluated."

@@ -61,7 +61,10 @@ class Asked(Event):
 
 @dataclass(frozen=True)
 class CandidateDone(Event):
-    """A candidate was scored; ``reused``: every score came from the ledger."""
+    """A candidate was scored; ``reused``: every score came from the ledger.
+
+    ``feasible``: it keeps the run's constraints.
+    """
 
     candidate: str
     objectives: Mapping[str, float]
@@ -71,6 +74,7 @@ class CandidateDone(Event):
     progress: Progress
     attempt: int = 1
     worker: str = ""
+    feasible: bool = True
 
 
 @dataclass(frozen=True)

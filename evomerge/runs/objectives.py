@@ -1,9 +1,11 @@
-"""A run's objectives: which task numbers each is made of, and their values for a candidate."""
+"""A run's objectives and constraints: what each is made of, and its value for a candidate."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evomerge.errors import EvaluationError
 from evomerge.evaluation.intervals import Estimate
 from evomerge.evaluation.objectives import combine, combine_values
 from evomerge.runs.ledger.records import Estimates
@@ -53,17 +55,53 @@ class Objective:
         return value if self.direction == "maximize" else -value
 
 
+CONSTRAINT = "constraint"
+"""Kind of failure of a candidate whose recipe alone misses a constraint; nothing of it is scored.
+"""
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A bound that a candidate must keep to be chosen.
+
+    Args:
+        text: As in the run file.
+        number: What is bounded.
+        at_least: The bound is a lower one.
+        bound: In the number's own unit.
+    """
+
+    text: str
+    number: Objective
+    at_least: bool
+    bound: float
+
+    def violation(self, estimates: Estimates) -> float:
+        """Return by how much the bound is missed, in units of the bound or of 1 if that's more."""
+        value = self.number.value(estimates)
+        missed = self.bound - value if self.at_least else value - self.bound
+        return max(missed, 0.0) / max(abs(self.bound), 1.0)
+
+
 @dataclass(frozen=True)
 class Objectives:
-    """All objectives of a run, in the user's order."""
+    """All objectives of a run, in the user's order, and its constraints."""
 
     all: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...] = ()
 
     @classmethod
     def from_plain(
-        cls, config: Mapping[str, Mapping[str, Any]], tasks: Mapping[str, Mapping[str, Any]]
+        cls,
+        config: Mapping[str, Mapping[str, Any]],
+        tasks: Mapping[str, Mapping[str, Any]],
+        constraints: Sequence[str] = (),
     ) -> "Objectives":
-        """Build them from the ``objectives`` block of a run file and the stored facts of tasks."""
+        """Build them from a run file's ``objectives`` and ``constraints``, and facts of its tasks.
+
+        Raises:
+            EvaluationError: A constraint that isn't one; the others were checked before.
+        """
         found = []
         for name, raw in config.items():
             parts = [_part(source, tasks) for source in raw["from"]]
@@ -77,18 +115,40 @@ class Objectives:
                     weights=None if weights is None else tuple(weights),
                 )
             )
-        return cls(tuple(found))
+        return cls(tuple(found), tuple(_constraint(text, found, tasks) for text in constraints))
+
+    @property
+    def numbers(self) -> tuple[Objective, ...]:
+        """Objectives, and what constraints bound."""
+        return (*self.all, *(item.number for item in self.constraints))
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks that any objective needs, each once, in order."""
-        scored = [item for item in self.all if not item.is_of_recipe]
+        """The tasks that any objective or constraint needs, each once, in order."""
+        scored = [item for item in self.numbers if not item.is_of_recipe]
         return tuple(dict.fromkeys(task for item in scored for task, _ in item.parts))
 
     @property
     def parts(self) -> frozenset[tuple[str, str]]:
-        """Every (task, metric) that any objective needs."""
-        return frozenset(part for item in self.all for part in item.parts)
+        """Every (task, metric) that any objective or constraint needs."""
+        return frozenset(part for item in self.numbers for part in item.parts)
+
+    @property
+    def limits(self) -> tuple[Constraint, ...]:
+        """The constraints of the recipe alone, for which nothing has to be scored."""
+        return tuple(item for item in self.constraints if item.number.is_of_recipe)
+
+    def violation(self, estimates: Estimates) -> float:
+        """Return by how much ``estimates`` miss the constraints in all, 0 if they keep them."""
+        return sum(item.violation(estimates) for item in self.constraints)
+
+    def eligible(self, scored: Mapping[str, Estimates]) -> list[str]:
+        """Return the candidates that keep the constraints; if none does, those that miss least."""
+        if not self.constraints:
+            return list(scored)
+        missed = {name: self.violation(estimates) for name, estimates in scored.items()}
+        least = min(missed.values(), default=0.0)
+        return [name for name, violation in missed.items() if violation == least]
 
     def estimates(self, estimates: Estimates) -> dict[str, Estimate]:
         """Return objective → raw value with interval."""
@@ -130,3 +190,35 @@ def _part(source: str, tasks: Mapping[str, Any]) -> tuple[str, str | None]:
     part = split_source(source, tasks)
     assert part is not None, f"{source!r} was checked when the run was prepared"
     return part
+
+
+def parse_constraint(text: str) -> tuple[str, bool, float]:
+    """Return (name, the bound is a lower one, bound) of ``NAME >= NUMBER`` or ``NAME <= NUMBER``.
+
+    Raises:
+        EvaluationError: It is neither.
+    """
+    match = _CONSTRAINT.fullmatch(text)
+    if match is None:
+        raise EvaluationError(
+            f"got {text!r}, expected NAME >= NUMBER or NAME <= NUMBER, such as 'chat >= 0.6' or "
+            "'parameters <= 1.2e9'."
+        )
+    return match["name"], match["sign"] == ">=", float(match["bound"])
+
+
+_CONSTRAINT = re.compile(
+    r"\s*(?P<name>\S.*?)\s*(?P<sign>>=|<=)\s*(?P<bound>[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)\s*"
+)
+
+
+def _constraint(
+    text: str, objectives: Sequence[Objective], tasks: Mapping[str, Mapping[str, Any]]
+) -> Constraint:
+    name, at_least, bound = parse_constraint(text)
+    number = next((item for item in objectives if item.name == name), None)
+    if number is None:
+        task, metric = _part(name, tasks)
+        part = task, metric or tasks[task]["primary"]
+        number = Objective(name, (part,), "mean", "maximize" if at_least else "minimize")
+    return Constraint(text, number, at_least, bound)

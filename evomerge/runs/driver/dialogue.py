@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evomerge.errors import LedgerError
+from evomerge.execution.protocol import Failure
 from evomerge.recipes.recipe import Recipe
 from evomerge.recipes.space import SearchSpace
 from evomerge.runs.driver.patience import Patience
@@ -18,7 +19,8 @@ from evomerge.runs.driver.state import SEARCH, SearchState
 from evomerge.runs.events import Asked, Event
 from evomerge.runs.ledger.rows import CandidateRow
 from evomerge.runs.ledger.writer import RunWriter
-from evomerge.runs.objectives import Objectives
+from evomerge.runs.objectives import CONSTRAINT, Objectives
+from evomerge.runs.sizes import Sizes
 from evomerge.search.protocol import Proposal, Searcher
 
 
@@ -40,6 +42,7 @@ class Dialogue:
         state: Where the search stands; kept up here.
         writer: Writes the run's rows.
         patience: Writes to a ledger that may be away.
+        sizes: Counts steps and parameters of recipes; None where nothing needs them.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Dialogue:
         state: SearchState,
         writer: RunWriter,
         patience: Patience,
+        sizes: Sizes | None = None,
     ) -> None:
         self._searcher = searcher
         self._space = space
@@ -57,6 +61,7 @@ class Dialogue:
         self._state = state
         self._writer = writer
         self._patience = patience
+        self._sizes = sizes
         self._fresh: dict[str, Recipe] = {}  # stored here and not yet scored
 
     def ask(self, n: int | None) -> list[Proposal]:
@@ -127,17 +132,34 @@ class Dialogue:
         )
 
     def results(self, names: Iterable[str]) -> list[list[Any]]:
-        """Return ``[id, utilities or null, error]`` of settled candidates, as tells are stored."""
-        state = self._state
+        """Return the results of settled candidates, as tells are stored.
+
+        Returns:
+            ``[id, utilities or null, error]`` each, and the violation where there are constraints.
+        """
+        state, objectives = self._state, self._objectives
         found: list[list[Any]] = []
         for name in names:
             failure = state.failures[SEARCH].get(name)
             if failure is not None:
-                found.append([name, None, failure.message or failure.kind])
+                result: list[Any] = [name, None, failure.message or failure.kind]
             else:
-                utilities = self._objectives.utilities(state.estimates[SEARCH][name])
-                found.append([name, list(utilities), ""])
+                utilities = objectives.utilities(state.estimates[SEARCH][name])
+                result = [name, list(utilities), ""]
+            if objectives.constraints:
+                result.append(self._violation(name, failure))
+            found.append(result)
         return found
+
+    def _violation(self, name: str, failure: Failure | None) -> float:
+        """Return by how much a settled candidate misses the constraints, as far as is known."""
+        if failure is None:
+            return self._objectives.violation(self._state.estimates[SEARCH][name])
+        if failure.kind != CONSTRAINT or self._sizes is None:
+            return 0.0
+        recipe = self._space.recipe(self._state.candidates[name].genome or {})
+        estimates = self._sizes.estimates(recipe)
+        return sum(item.violation(estimates) for item in self._objectives.limits)
 
     def tell(self, tell: Tell) -> Generator[Event, None, None]:
         """Store results, then tell them to the searcher."""

@@ -143,8 +143,10 @@ class Finals:
         )
 
     def _utilities(self, split: str) -> dict[str, tuple[float, ...]]:
+        """Return the utilities of the candidates that may be chosen."""
         found = self._state.scored(split)
-        return {name: self._objectives.utilities(item) for name, item in found.items()}
+        names = self._objectives.eligible(found)
+        return {name: self._objectives.utilities(found[name]) for name in names}
 
     def _last_failure(self, split: str) -> str:
         failures = list(self._state.failures[split].values())

@@ -70,8 +70,11 @@ class Run:
         if plan.in_driver:
             # A candidate scored in this process may be what ended it; elsewhere it can't be.
             self._state.lost.update((name, split) for name, split, _ in self._state.orphans)
-        scored = self._state.scored(SEARCH).values()
-        best = plan.objectives.best(plan.objectives.values(item) for item in scored)
+        best = plan.objectives.best(
+            plan.objectives.values(item)
+            for item in self._state.scored(SEARCH).values()
+            if plan.objectives.violation(item) == 0
+        )
         self._tally = Tally(best, self._state.spent)
         self._writer = RunWriter(records.ledger, records.run_id, epoch)
         self._spool = Spool(plan.folder and plan.folder / "spool")
@@ -112,12 +115,13 @@ class Run:
             run_id=None if plan.reuse else records.run_id,
             attempts=plan.attempts,
             sizes=plan.sizes,
+            limits=plan.objectives.limits,
         )
         self._dispatcher = Dispatcher(
             plan.executor, scorer, writer, self._patience, in_driver=plan.in_driver
         )
         self._dialogue = Dialogue(
-            self._searcher, plan.space, plan.objectives, state, writer, self._patience
+            self._searcher, plan.space, plan.objectives, state, writer, self._patience, plan.sizes
         )
         self._stops = Stops(
             state,

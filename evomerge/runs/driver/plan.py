@@ -38,7 +38,7 @@ class Plan:
         disk_reserve_gb: GB that stay free on the disk.
         disk_budget_gb: GB that folder and ledger may take; None for no limit.
         folder: The run's folder, for results that wait for the ledger, and figures; None for none.
-        sizes: Counts steps and parameters of recipes; None where no objective needs them.
+        sizes: Counts steps and parameters of recipes; None where nothing needs them.
     """
 
     space: SearchSpace

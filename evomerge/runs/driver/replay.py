@@ -55,14 +55,19 @@ def replay(
 
 
 def evaluations_of(results: Sequence[Sequence[Any]]) -> list[Evaluation]:
-    """Return the stored results of a tell, ``[id, values or null, error]`` each, in order."""
+    """Return the stored results of a tell, in order.
+
+    Args:
+        results: ``[id, values or null, error]`` each, and its violation in runs with constraints.
+    """
     return [
         Evaluation(
             candidate_id=name,
             values=None if values is None else tuple(float(value) for value in values),
             error=error,
+            violation=float(violation[0]) if violation else 0.0,
         )
-        for name, values, error in results
+        for name, values, error, *violation in results
     ]
 
 

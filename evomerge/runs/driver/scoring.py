@@ -22,6 +22,7 @@ from evomerge.runs.ledger.cache import CachedBlock, find_blocks
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import Estimates
 from evomerge.runs.ledger.rows import AttemptRecord, Block
+from evomerge.runs.objectives import CONSTRAINT, Constraint
 from evomerge.runs.sizes import Sizes
 
 
@@ -61,6 +62,7 @@ class Flight:
         numeric_class: Of the keys.
         found: The blocks that the ledger holds.
         job: What an executor has to do; no blocks where the ledger holds everything.
+        refused: Why it isn't scored at all, or None.
     """
 
     pending: Pending
@@ -68,6 +70,7 @@ class Flight:
     numeric_class: str
     found: Mapping[BlockRef, Block]
     job: Job
+    refused: Failure | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,8 @@ class Scorer:
         needed: (task, metric) that a candidate must have; without one it has failed.
         run_id: Take scores of this run alone; None takes those of all runs.
         attempts: Attempts at a candidate whose worker ended under it.
-        sizes: Counts steps and parameters; None where no objective needs them.
+        sizes: Counts steps and parameters; None where nothing needs them.
+        limits: Constraints of the recipe alone; a candidate that misses one isn't scored.
     """
 
     def __init__(
@@ -122,6 +126,7 @@ class Scorer:
         run_id: str | None,
         attempts: int = 1,
         sizes: Sizes | None = None,
+        limits: Sequence[Constraint] = (),
     ) -> None:
         self._ledger = ledger
         self._evaluators = evaluators
@@ -132,6 +137,7 @@ class Scorer:
         self._run_id = run_id
         self._attempts = attempts
         self._sizes = sizes
+        self._limits = tuple(limits)
         self._fingerprints = {name: item.fingerprint() for name, item in evaluators.items()}
         self._refs: dict[str, tuple[BlockRef, ...]] = {}
 
@@ -143,13 +149,35 @@ class Scorer:
         """
         if not items:
             return []
+        refused = {item.key: self._refusal(item) for item in items}
         keys = [self._keys(item, self._class) for item in items]
         every = [key for own in keys for key in own.values()]
         cached = find_blocks(self._ledger, every, run_id=self._run_id)
-        return [self._flight(item, own, cached) for item, own in zip(items, keys, strict=True)]
+        return [
+            self._flight(item, own, cached, refused[item.key])
+            for item, own in zip(items, keys, strict=True)
+        ]
+
+    def _refusal(self, pending: Pending) -> Failure | None:
+        """Return why a candidate isn't scored: its recipe alone misses a constraint."""
+        if not self._limits or self._sizes is None or pending.split != SEARCH:
+            return None
+        try:
+            estimates = self._sizes.estimates(pending.recipe)
+        except EvomergeError as error:
+            return Failure("exception", str(error))
+        missed = [item for item in self._limits if item.violation(estimates)]
+        if not missed:
+            return None
+        reasons = [f"{item.number.value(estimates):g}, wanted {item.text}" for item in missed]
+        return Failure(CONSTRAINT, "; ".join(reasons))
 
     def _flight(
-        self, pending: Pending, keys: Mapping[BlockRef, str], cached: Mapping[str, CachedBlock]
+        self,
+        pending: Pending,
+        keys: Mapping[BlockRef, str],
+        cached: Mapping[str, CachedBlock],
+        refused: Failure | None,
     ) -> Flight:
         found = {
             ref: Block(ref, key, cached[key].values, cached[key].answers, reused=True)
@@ -160,10 +188,10 @@ class Scorer:
             candidate_id=pending.candidate_id,
             attempt=pending.number,
             recipe=pending.recipe,
-            blocks=tuple(ref for ref in keys if ref not in found),
+            blocks=() if refused else tuple(ref for ref in keys if ref not in found),
             keep_answers=pending.keep_answers,
         )
-        return Flight(pending, keys, self._class, found, job)
+        return Flight(pending, keys, self._class, found, job, refused)
 
     def scored(self, flight: Flight, outcome: Outcome) -> Scored:
         """Return what ``outcome`` is worth, together with what the ledger held already.
@@ -180,7 +208,7 @@ class Scorer:
         for item in outcome.scores:
             if item.ref in keys:
                 blocks[item.ref] = Block(item.ref, keys[item.ref], item.values, item.answers)
-        failure = failure or self._unsound(flight, blocks)
+        failure = failure or flight.refused or self._unsound(flight, blocks)
         estimates: Estimates = {}
         if failure is None:
             estimates, failure = self._estimates([blocks[ref] for ref in keys])
@@ -203,7 +231,7 @@ class Scorer:
             devices=outcome.devices,
             worker=outcome.worker,
             numeric_class=outcome.numeric_class or self._own_class,
-            reused=not flight.job.blocks,
+            reused=not flight.job.blocks and flight.refused is None,
             notes=outcome.notes,
             lost=lost and pending.lost + 1 < self._attempts,
         )

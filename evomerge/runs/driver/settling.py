@@ -106,7 +106,9 @@ class Settler:
             )
         values = self._objectives.values(scored.estimates)
         known = [self._tally.best] if self._tally.best else []
-        self._tally.best = self._objectives.best([values, *known])
+        feasible = self._objectives.violation(scored.estimates) == 0
+        if feasible:
+            self._tally.best = self._objectives.best([values, *known])
         return CandidateDone(
             candidate=name,
             objectives=values,
@@ -116,4 +118,5 @@ class Settler:
             progress=progress,
             attempt=number,
             worker=record.worker,
+            feasible=feasible,
         )

@@ -13,6 +13,7 @@ from evomerge.execution.protocol import Failure
 from evomerge.runs.events import Progress
 from evomerge.runs.ledger.records import Estimates, RunRecords
 from evomerge.runs.ledger.rows import CandidateRow
+from evomerge.runs.objectives import CONSTRAINT
 from evomerge.runs.reading.accounting import Spent
 
 SEARCH, VALIDATION, TEST = "search", "validation", "test"
@@ -185,6 +186,9 @@ class SearchState:
         if failure is None:
             self.failures.setdefault(split, {}).pop(candidate_id, None)
             self.streak.clear()
+            return
+        if failure.kind == CONSTRAINT:  # says nothing of whether scoring works
+            self.failures.setdefault(split, {})[candidate_id] = failure
             return
         if self.streak:
             before = self.failures[self.streak[-1][1]][self.streak[-1][0]]

@@ -116,7 +116,11 @@ class RunResults:
         self.folder = folder
         self.records = RunRecords(Ledger.open(folder.ledger, read_only=True), folder.run_id)
         self.row = self.records.run()
-        self.objectives = Objectives.from_plain(self.row.config["objectives"], self.row.tasks)
+        self.objectives = Objectives.from_plain(
+            self.row.config["objectives"],
+            self.row.tasks,
+            self.row.config.get("constraints", ()),
+        )
         self.state = SearchState.load(self.records, budget=self.row.config["search"]["budget"])
 
     @classmethod
@@ -152,7 +156,8 @@ class RunResults:
         else:
             split = SEARCH
             scored = self.state.scored(SEARCH)
-            utilities = {name: self.objectives.utilities(e) for name, e in scored.items()}
+            names = self.objectives.eligible(scored)
+            utilities = {name: self.objectives.utilities(scored[name]) for name in names}
             names = pareto_front(utilities)
             if len(self.objectives.all) == 1:
                 names = names[:1]

@@ -13,7 +13,7 @@ from evomerge.execution.protocol import Executor, RunnerSpec
 from evomerge.execution.registry import EXECUTORS, Crew
 from evomerge.execution.worker import EvaluatorSpec
 from evomerge.recipes.space import Genome, SearchSpace
-from evomerge.runs.objectives import RECIPE_NUMBERS, Objectives
+from evomerge.runs.objectives import RECIPE_NUMBERS, Objectives, parse_constraint
 from evomerge.runs.setup.memory_check import ELSEWHERE
 from evomerge.search.protocol import SEARCHERS, Searcher, Start
 
@@ -78,8 +78,12 @@ def build_objectives(
     problems: list[Problem],
     warnings: list[str],
 ) -> Objectives | None:
-    """Check what objectives are made of; names of evaluators that couldn't be built are fine."""
+    """Check what objectives and constraints are made of.
+
+    Names of evaluators that couldn't be built are fine.
+    """
     known = [*config.evaluators, *RECIPE_NUMBERS]
+    _check_constraints(config, evaluators, problems)
     for name, item in config.objectives.items():
         terms = []
         for index, entry in enumerate(item.sources):
@@ -88,8 +92,7 @@ def build_objectives(
                     message = f"{entry!r} can't be combined. Make it an objective of its own."
                     problems.append(Problem(f"objectives.{name}.from[{index}]", message))
                 continue
-            broken = set(config.evaluators) - set(evaluators)
-            if any(entry == other or entry.startswith(f"{other}.") for other in broken):
+            if _is_of_broken(entry, config, evaluators):
                 continue
             try:
                 terms.append(parse_term(entry, evaluators, known))
@@ -100,7 +103,7 @@ def build_objectives(
     if problems:
         return None
     plain = {name: item.model_dump(by_alias=True) for name, item in config.objectives.items()}
-    objectives = Objectives.from_plain(plain, facts_of(evaluators))
+    objectives = Objectives.from_plain(plain, facts_of(evaluators), config.constraints)
     if not objectives.tasks:
         message = "no objective needs a score. Add one from an evaluator."
         problems.append(Problem("objectives", message))
@@ -108,6 +111,27 @@ def build_objectives(
         if name not in objectives.tasks:
             warnings.append(f"evaluators.{name}: no objective uses it; only the report scores it.")
     return objectives
+
+
+def _check_constraints(
+    config: RunConfig, evaluators: Mapping[str, Evaluator], problems: list[Problem]
+) -> None:
+    """Check the form of constraints and what they bound."""
+    known = [*config.objectives, *config.evaluators, *RECIPE_NUMBERS]
+    for index, text in enumerate(config.constraints):
+        try:
+            name, _, _ = parse_constraint(text)
+            of_task = name not in {*config.objectives, *RECIPE_NUMBERS}
+            if of_task and not _is_of_broken(name, config, evaluators):
+                parse_term(name, evaluators, known)
+        except EvomergeError as error:
+            problems.append(Problem(f"constraints[{index}]", str(error)))
+
+
+def _is_of_broken(entry: str, config: RunConfig, evaluators: Mapping[str, Evaluator]) -> bool:
+    """Say if ``entry`` names an evaluator that couldn't be built."""
+    broken = set(config.evaluators) - set(evaluators)
+    return any(entry == other or entry.startswith(f"{other}.") for other in broken)
 
 
 def check_searcher(

@@ -61,7 +61,7 @@ class Prepared:
         plugins: (path, sha256) of plug-ins loaded by path.
         warnings: What may go wrong without keeping the run from starting.
         memory: What goes where; None where it wasn't asked for.
-        sizes: Counts steps and parameters where an objective needs them.
+        sizes: Counts steps and parameters where an objective or constraint needs them.
         phases: The search's phases, if it has any.
     """
 
@@ -172,7 +172,7 @@ def _merger(sources: Mapping[str, OpenedSource]) -> Merger:
 
 
 def _sizes(sources: Mapping[str, OpenedSource], base: str, objectives: Objectives) -> Sizes | None:
-    if not any(item.is_of_recipe for item in objectives.all):
+    if not any(item.is_of_recipe for item in objectives.numbers):
         return None
     return Sizes(_merger(sources), sources[base].checkpoint.n_layers)
 
