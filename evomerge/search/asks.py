@@ -30,12 +30,19 @@ class Told:
         index: Its place there.
         genome: Encoding, shape ``(d,)``.
         values: Utilities, larger is better; None for a failure or a value that isn't finite.
+        violation: By how much it misses the run's constraints; 0: it keeps them.
     """
 
     ask: int
     index: int
     genome: NDArray[np.float64]
     values: tuple[float, ...] | None
+    violation: float = 0.0
+
+    @property
+    def standing(self) -> tuple[float, float] | None:
+        """What a searcher of one objective compares results by, larger is better; None: failed."""
+        return None if self.values is None else (-self.violation, self.values[0])
 
 
 class AskBook:
@@ -187,12 +194,35 @@ class AskBook:
             values = evaluation.values
             if values is not None and not all(map(math.isfinite, values)):
                 values = None
-            told.append(Told(ask, index, genome, values))
+            told.append(Told(ask, index, genome, values, evaluation.violation))
         return told
 
     @staticmethod
     def _mark(genome: NDArray[np.float64]) -> int:
         return int.from_bytes(blake2b(genome.tobytes(), digest_size=8).digest(), "little")
+
+
+def ranked(results: Sequence[Told]) -> list[float | None]:
+    """Return one number a result for a searcher that learns from one: larger is better.
+
+    Results that keep the constraints have their first utility. The others come below all of these,
+    in the order of their violations (Deb et al. 2002), so that the numbers mean something within
+    ``results`` only. None for a failure that misses no constraint.
+
+    Args:
+        results: What is ranked together.
+    """
+    kept = [told.values[0] for told in results if told.values and not told.violation]
+    lowest = min(kept, default=0.0)
+    unit = (max(kept, default=0.0) - lowest) or max(abs(lowest), 1.0)
+    return [
+        lowest - unit * (1 + told.violation)
+        if told.violation
+        else told.values[0]
+        if told.values
+        else None
+        for told in results
+    ]
 
 
 @contextmanager

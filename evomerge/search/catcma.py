@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from evomerge.recipes.declarations import Parameter
 from evomerge.recipes.genes import Gene
 from evomerge.recipes.space import SearchSpace
-from evomerge.search.asks import AskBook, Told, need_cube, one_objective, prior_means
+from evomerge.search.asks import AskBook, Told, need_cube, one_objective, prior_means, ranked
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
 from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
 
 COARSE = 100
 """Values up to which a gene on cells is an integer variable; more are as good as continuous."""
+NOTHING = (-math.inf, -math.inf)
+"""Standing that is worse than any."""
 KEEP = 0.9
 """Probability with which the best start's choices are drawn at first."""
 PRIOR_SIGMA = 1 / 6
@@ -59,11 +61,10 @@ class _Drawn:
 
 @dataclass(frozen=True)
 class _Result:
-    """A sample, its genome and loss (None: failed), the update and mean that it was drawn from."""
+    """A sample, what it came to, the update and mean that it was drawn from."""
 
     sample: Any
-    genome: Array
-    loss: float | None
+    told: Told
     update: int
     mean: Array
 
@@ -145,8 +146,8 @@ class CatCmaSearcher:
         self._asks: dict[int, _Drawn] = {}
         self._ready: list[_Result] = []
         self._starts_out = 0
-        self._best: tuple[float, Array] | None = None
-        self._highest = -math.inf
+        self._best: tuple[tuple[float, float], Array] | None = None
+        self._highest = NOTHING
         self._stalled = 0
         self._epoch = -1
         self._n_restarts = 0
@@ -179,8 +180,9 @@ class CatCmaSearcher:
     def tell(self, evaluations: Iterable[Evaluation]) -> None:
         """Take evaluations in any order; see "Late results" above."""
         for told in self._book.take(evaluations):
-            if told.values is not None and (self._best is None or told.values[0] > self._best[0]):
-                self._best = (told.values[0], told.genome)
+            standing = told.standing
+            if standing is not None and (self._best is None or standing > self._best[0]):
+                self._best = (standing, told.genome)
             drawn = self._asks[told.ask]
             drawn.told[told.index] = told
             self._starts_out -= told.index < drawn.n_starts
@@ -211,9 +213,8 @@ class CatCmaSearcher:
         """Keep a result for the next update, and update when there are enough."""
         if drawn.epoch < 0 or drawn.epoch != self._epoch:
             return
-        loss = None if told.values is None else -told.values[0]
         sample = drawn.samples[told.index - drawn.n_starts]
-        self._ready.append(_Result(sample, told.genome, loss, drawn.update, drawn.mean))
+        self._ready.append(_Result(sample, told, drawn.update, drawn.mean))
         if len(self._ready) >= self._es.population_size:
             self._update()
 
@@ -221,11 +222,15 @@ class CatCmaSearcher:
         """Move the distribution by what is ready."""
         es, results = self._es, self._ready
         self._ready = []
-        losses = [result.loss for result in results if result.loss is not None]
+        utilities = ranked([result.told for result in results])
+        losses = [-utility for utility in utilities if utility is not None]
         if not losses:
             return  # nothing is known of any of them
         worst = max(losses) + (max(losses) - min(losses)) + 1e-9
-        rows = [(r.sample, worst if r.loss is None else r.loss) for r in results]
+        rows = [
+            (result.sample, worst if utility is None else -utility)
+            for result, utility in zip(results, utilities, strict=True)
+        ]
         before = self._mean_now()
         numeric = len(before) > 0
         late = [index for index, result in enumerate(results) if result.update != es.generation]
@@ -240,15 +245,16 @@ class CatCmaSearcher:
         if numeric:
             self._hold_back(before, results)
             self._mean = self._mean_now()
-        self._stalled = 0 if -min(losses) > self._highest else self._stalled + 1
-        self._highest = max(self._highest, -min(losses))
+        highest = max((r.told.standing or NOTHING for r in results), default=NOTHING)
+        self._stalled = 0 if highest > self._highest else self._stalled + 1
+        self._highest = max(self._highest, highest)
 
     def _hold_back(self, before: Array, results: Sequence[_Result]) -> None:
         """Take back the part of the mean's move that candidates made in which genes didn't count.
 
         Whole numbers are left alone: the margin has just put their means where it needs them.
         """
-        active = self._book.space.active(np.array([result.genome for result in results]))
+        active = self._book.space.active(np.array([result.told.genome for result in results]))
         share = active[:, self._floats].mean(axis=0)
         n = len(self._floats)
         self._es._mean[:n] = before[:n] + share * (self._es._mean[:n] - before[:n])
@@ -281,7 +287,7 @@ class CatCmaSearcher:
         self._n_restarts += 1
         self._epoch += 1
         self._ready = []
-        self._stalled, self._highest = 0, -math.inf
+        self._stalled, self._highest = 0, NOTHING
         mean = rng.random(len(self._cells))
         mean[self._choices] = self._x0[self._choices]
         self._es = self._strategy(mean, self._population(n) * 2**self._n_restarts)

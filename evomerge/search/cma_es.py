@@ -26,6 +26,7 @@ from evomerge.search.asks import (
     need_cube,
     one_objective,
     prior_means,
+    ranked,
     seeded_globals,
 )
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
@@ -68,11 +69,10 @@ class _Drawn:
 
 @dataclass(frozen=True)
 class _Result:
-    """A sample, its genome and loss (None: failed), the update and mean that it was drawn from."""
+    """A sample, what it came to, the update and mean that it was drawn from."""
 
     sample: Array
-    genome: Array
-    loss: float | None
+    told: Told
     update: int
     mean: Array
 
@@ -175,7 +175,7 @@ class CmaEsSearcher:
         self._asks: dict[int, _Drawn] = {}
         self._starts_out = 0
         self._ready: list[_Result] = []
-        self._best: tuple[float, Array] | None = None
+        self._best: tuple[tuple[float, float], Array] | None = None
         self._spent = {"large": 0, "small": 0}
         self._regime = "large"
         self._n_large = 0
@@ -204,8 +204,9 @@ class CmaEsSearcher:
     def tell(self, evaluations: Iterable[Evaluation]) -> None:
         """Take evaluations in any order; see "Late results" above."""
         for told in self._book.take(evaluations):
-            if told.values is not None and (self._best is None or told.values[0] > self._best[0]):
-                self._best = (told.values[0], told.genome)
+            standing = told.standing
+            if standing is not None and (self._best is None or standing > self._best[0]):
+                self._best = (standing, told.genome)
             drawn = self._asks[told.ask]
             drawn.told[told.index] = told
             self._starts_out -= told.index < drawn.n_starts
@@ -252,9 +253,8 @@ class CmaEsSearcher:
         """Keep a result for the next update, and update when there are enough."""
         if drawn.epoch != self._epoch:
             return
-        loss = None if told.values is None else -told.values[0]
         sample = drawn.samples[told.index]
-        self._ready.append(_Result(sample, told.genome, loss, drawn.update, drawn.mean))
+        self._ready.append(_Result(sample, told, drawn.update, drawn.mean))
         if len(self._ready) >= self._es.popsize:
             self._update()
 
@@ -262,7 +262,8 @@ class CmaEsSearcher:
         """Move the distribution by what is ready."""
         es, results = self._es, self._ready
         self._ready = []
-        losses = [result.loss for result in results if result.loss is not None]
+        utilities = ranked([result.told for result in results])
+        losses = [-utility for utility in utilities if utility is not None]
         if not losses:
             return  # nothing is known of any of them
         worst = max(losses) + (max(losses) - min(losses)) + 1e-9
@@ -277,11 +278,11 @@ class CmaEsSearcher:
         with self._seeded(1):
             es.tell(
                 [result.sample for result in results],
-                [worst if result.loss is None else result.loss for result in results],
+                [worst if utility is None else -utility for utility in utilities],
                 check_points=late or None,
             )
         # What didn't count moved at random, so that part of the move is taken back.
-        share = self._book.space.active(np.array([r.genome for r in results])).mean(axis=0)
+        share = self._book.space.active(np.array([r.told.genome for r in results])).mean(axis=0)
         if (share < 1).any():
             es.mean = before + share * (es.mean - before)
         self._mean = es.mean.copy()

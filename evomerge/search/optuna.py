@@ -20,7 +20,14 @@ from evomerge.recipes.space import SearchSpace
 from evomerge.search.asks import AskBook, Told, need_cube, seeded_globals
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
 from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
-from evomerge.search.studies import fill_study, generation_of, moved_to, study_to_plain
+from evomerge.search.studies import (
+    best_first,
+    fill_study,
+    generation_of,
+    moved_to,
+    set_violation,
+    study_to_plain,
+)
 
 SAMPLERS = (
     "GPSampler",
@@ -87,6 +94,7 @@ class OptunaSearcher:
         population: Candidates per generation; NSGA's population size too.
         window: (TPE, GP) most trials that are kept.
         settings: Keyword arguments of the sampler.
+        name: The searcher's name, for its proposals.
 
     Raises:
         SearchError: A space of paths, a sampler that is refused, or settings that it doesn't take.
@@ -103,9 +111,10 @@ class OptunaSearcher:
         population: int = 16,
         window: int = 1000,
         settings: Mapping[str, Any] | None = None,
+        name: str = "optuna",
     ) -> None:
-        need_cube("optuna", space)
-        self._book = AskBook("optuna", space, seed=seed, starts=starts)
+        need_cube(name, space)
+        self._book = AskBook(name, space, seed=seed, starts=starts)
         self._population = population
         self._n_objectives = n_objectives
         self._window = window
@@ -270,6 +279,8 @@ class OptunaSearcher:
         import optuna
 
         number = self._trials.pop((told.ask, told.index))
+        if told.violation:
+            set_violation(self._study, number, told.violation)
         trial = self._study.get_trials(deepcopy=False)[number]
         if not -1 < generation_of(trial, self._sampler_name) < self._generation:
             self._study.tell(number, list(values))
@@ -285,10 +296,7 @@ class OptunaSearcher:
         old, state = self._study, optuna.trial.TrialState
         done = old.get_trials(deepcopy=False, states=(state.COMPLETE,))
         half = self._window // 2
-        if self._n_objectives == 1:
-            best = sorted(done, key=lambda t: (-t.values[0], t.number))[:half]
-        else:
-            best = old.best_trials[:half]
+        best = best_first(done)[:half]
         keep = {t.number for t in best} | {t.number for t in done[-half:]}
         self._study = self._new_study()
         self._study.add_trials([t for t in done if t.number in keep])

@@ -1,7 +1,11 @@
 """Writes an Optuna study down as plain data, and builds it again, trial by trial."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
+
+from evomerge.search.fronts import pareto_ranks
 
 
 def study_to_plain(study: Any) -> dict[str, Any]:
@@ -36,6 +40,21 @@ def fill_study(study: Any, plain: Mapping[str, Any], distributions: Mapping[str,
         )
         for trial in plain["trials"]
     )
+
+
+def set_violation(study: Any, number: int, violation: float) -> None:
+    """Let Optuna know by how much trial ``number`` misses the constraints; others keep them."""
+    trial = study.get_trials(deepcopy=False)[number]
+    study._storage.set_trial_system_attr(trial._trial_id, "constraints", [violation])
+
+
+def best_first(trials: Sequence[Any]) -> list[Any]:
+    """Return finished trials by Pareto rank, infeasible ones last; of equal ranks the first."""
+    if not trials:
+        return []
+    violations = [sum(trial.constraints.values()) for trial in trials]
+    ranks = pareto_ranks([trial.values for trial in trials], violations)
+    return [trials[index] for index in np.argsort(ranks, kind="stable")]
 
 
 def generation_of(trial: Any, sampler: str) -> int:
