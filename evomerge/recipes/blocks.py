@@ -103,19 +103,36 @@ class BlockRoutes:
 
     def activity(self, numbers: Array) -> NDArray[np.bool_]:
         """Return which genes count: the cuts and scales of blocks that are there."""
-        blocks = numbers[..., : 3 * self.spec.blocks]
-        source, start, layers = (blocks[..., part::3] for part in range(3))
-        on = source < len(self._names)
-        depth = self._depths[np.where(on, source, 0).astype(int)]
-        length = np.minimum(layers, depth - np.minimum(start, depth - 1)) * on
-        room = np.cumsum(length, axis=-1) - length < self.spec.max_steps
-        there = on & room
-        mask = np.stack([room, there, there], axis=-1).reshape(blocks.shape)
+        _, length, room = self._cuts(numbers)
+        there = (length > 0) & (room > 0)
+        mask = np.stack([room > 0, there, there], axis=-1)
+        mask = mask.reshape(*mask.shape[:-2], -1)
         if isinstance(self._hops, PlaceHops):
             scales = there[..., 1:]
         else:
             scales = np.ones((*there.shape[:-1], len(self._hops.genes)), dtype=bool)
         return np.concatenate([mask, scales], axis=-1)
+
+    def taken(self, numbers: Array) -> NDArray[np.bool_]:
+        """Return which of the layers the route takes, shape ``(..., M)``."""
+        start, length, room = (part[..., None] for part in self._cuts(numbers))
+        layers = np.arange(len(self.spec.choices))
+        inside = (layers >= start) & (layers < start + np.minimum(length, room))
+        return np.asarray(inside.any(axis=-2))
+
+    def _cuts(self, numbers: Array) -> tuple[Array, Array, Array]:
+        """Return each block's first layer among all, its length and the steps left for it.
+
+        Each of shape ``(..., blocks)``; a block that is left out has length 0.
+        """
+        blocks = numbers[..., : 3 * self.spec.blocks]
+        source, start, layers = (blocks[..., part::3] for part in range(3))
+        on = source < len(self._names)
+        source = np.where(on, source, 0).astype(int)
+        start = np.minimum(start, self._depths[source] - 1)
+        length = np.minimum(layers, self._depths[source] - start) * on
+        room = self.spec.max_steps - (np.cumsum(length, axis=-1) - length)
+        return self._first[source] + start, length, room
 
     def _block(self, index: int, deepest: int) -> list[Gene]:
         """Return the genes of a block; the first one starts as the whole named model."""

@@ -24,10 +24,12 @@ from evomerge.errors import Problem, ProblemsError, RecipeError, nearest
 from evomerge.models.architecture import TensorFacts
 from evomerge.recipes.conditions import apply_condition
 from evomerge.recipes.declarations import Declaration, Parameter
-from evomerge.recipes.plan import NODE_KEYS, Place, PlannedGene, Planner, has_search
+from evomerge.recipes.plan import NODE_KEYS, Place, PlannedGene, Planner, Slot, has_search
 from evomerge.recipes.recipe import Recipe, Stage, StageInput
-from evomerge.recipes.route_template import route_space
+from evomerge.recipes.route_template import fixed_route_space, route_space
 from evomerge.recipes.routes import RouteSpec
+from evomerge.recipes.segment_plan import SegmentSearch, plan_segments
+from evomerge.recipes.segment_space import SegmentSpace
 from evomerge.recipes.space import SearchSpace
 from evomerge.recipes.spec import RecipeSpec, check_head, read_dataflow
 from evomerge.recipes.template import RecipeTemplate
@@ -58,20 +60,27 @@ def build_space(
     """
     builder = _Builder(spec, declarations, n_layers, tensors, routed=route is not None)
     template = builder.template()
-    if not template.genes and route is None and not builder.problems:
+    builder.check_segments(template)
+    if not (template.genes or builder.segments or route or builder.problems):
         builder.problem(
             spec.key,
             "nothing is searched. Mark a value with {search: {low: …, high: …}}, search "
             "dataflow: {space: …}, or merge once with 'evomerge merge'.",
         )
     builder.stop_on_problems()
+    if builder.segments:
+        try:
+            return SegmentSpace(builder.segments[0], tuple(tensors.values()), template)
+        except RecipeError as error:
+            problem = Problem(builder.segments[0].key, str(error))
+            raise ProblemsError(spec.where, [problem]) from None
     genes = [planned.gene for planned in template.genes]
     # A gene stands after the one that switches it.
     genes.sort(key=lambda gene: gene.active_if is not None)
-    if route is None:
-        return SearchSpace(genes, template)
     try:
-        return route_space(genes, template, route)
+        if route is not None:
+            return route_space(genes, template, route)
+        return fixed_route_space(genes, template)
     except RecipeError as error:
         raise ProblemsError(spec.where, [Problem("dataflow", str(error))]) from None
 
@@ -84,10 +93,10 @@ def build_recipe(spec: RecipeSpec, declarations: Mapping[str, Declaration]) -> R
     """
     builder = _Builder(spec, declarations, 0, {})
     template = builder.template()
-    for planned in template.genes:
+    searched = [planned.gene.name for planned in template.genes]
+    for name in [*searched, *(item.name for item in builder.segments)]:
         builder.problem(
-            spec.key,
-            f"{planned.gene.name} is marked 'search', but this is one recipe. Give it a value.",
+            spec.key, f"{name} is marked 'search', but this is one recipe. Give it a value."
         )
     builder.stop_on_problems()
     return template.recipe({})
@@ -114,6 +123,7 @@ class _Builder:
         self.problems: list[Problem] = []
         self._genes: list[PlannedGene] = []
         self._conditions: list[tuple[str, str, int, Any]] = []
+        self.segments: list[SegmentSearch] = []
 
     def problem(self, key: str, message: str) -> None:
         self.problems.append(Problem(key, message))
@@ -122,6 +132,15 @@ class _Builder:
         if self.problems:
             # One search for several inputs is planned once an input: say it once.
             raise ProblemsError(self._spec.where, dict.fromkeys(self.problems))
+
+    def check_segments(self, template: RecipeTemplate) -> None:
+        """Check that segments are searched alone."""
+        others = [planned.gene.name for planned in template.genes]
+        others += ["a route"] if self._spec.dataflow is None and self._routed else []
+        others += [item.name for item in self.segments[1:]]
+        if self.segments and others:
+            message = f"segments are searched alone, but so is {others[0]}. Give it a value."
+            self.problem(self.segments[0].key, message)
 
     def template(self) -> RecipeTemplate:
         """Return the template; it is fit for use only if there are no problems."""
@@ -271,6 +290,12 @@ class _Builder:
     ) -> Any:
         """Return one plan, or a tuple with one plan an input."""
         name = f"{stage_name}.{parameter.name}"
+        if parameter.kind == "segments":
+            found = plan_segments(raw, stage_name, inputs, self._sources, key, self.problems)
+            if not isinstance(found, SegmentSearch):
+                return found
+            self.segments.append(found)
+            return Slot(found.name)
         if not parameter.per_source:
             return self._plan(stage, None, parameter, raw, Place(key, name, self._tensors))
         values = self._spread(raw, inputs, key)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from evomerge.errors import RecipeError
 from evomerge.recipes.genes import Gene
 from evomerge.recipes.hops import Hop, Hops, NetworkHops, NoHops, scale_gene
+from evomerge.recipes.reach import Reach
 from evomerge.recipes.recipe import Step
 from evomerge.recipes.routes import RouteSpec, check_steps
 from evomerge.recipes.space import Genome, SearchSpace, Template
@@ -95,6 +96,7 @@ class PathSpace(SearchSpace):
         genes: Numeric genes beside the path.
         scale: The grid of one step's scale, whose default is 1; None: all scales are 1.
         template: Turns genomes into recipes.
+        reach: Tells which of ``genes`` count in a path; None: all.
 
     Raises:
         RecipeError: No choices, the same twice, no step allowed, or scales that can't be 1.
@@ -110,8 +112,10 @@ class PathSpace(SearchSpace):
         genes: Sequence[Gene] = (),
         scale: Gene | None = None,
         template: Template | None = None,
+        reach: Reach | None = None,
     ) -> None:
         super().__init__(genes, template)
+        self._reach = reach
         self._numeric = SearchSpace(genes)
         self.choices = tuple(choices)
         self.max_steps = max_steps
@@ -121,6 +125,7 @@ class PathSpace(SearchSpace):
             raise RecipeError("a space of paths needs at least one layer, each listed once.")
         if max_steps < 1:
             raise RecipeError(f"got {max_steps} steps at most; a path has at least 1.")
+        self._default = self._numeric.encode({gene.name: gene.inactive() for gene in genes})
         self._one = 0.0
         if scale is not None:
             self._one = float(scale.places(np.array([scale.nearest(1.0)]))[0])
@@ -178,6 +183,8 @@ class PathSpace(SearchSpace):
         numeric, indices, scales = self._parts(x)
         indices = np.rint(indices)
         self._check(indices)
+        if self._reach is not None:
+            numeric = np.where(self._reach(self._taken(indices)), numeric, self._default)
         parts = [self._numeric.snap(numeric), indices]
         if self.scale is not None:
             counts = (indices != END) & (np.arange(self.max_steps) > 0)
@@ -191,7 +198,10 @@ class PathSpace(SearchSpace):
         Positions after the end count, since a step may be put there; their scales don't.
         """
         numeric, indices, _ = self._parts(np.asarray(x, dtype=np.float64))
-        parts = [self._numeric.active(numeric), np.ones(indices.shape, dtype=bool)]
+        numbers = self._numeric.active(numeric)
+        if self._reach is not None:
+            numbers &= self._reach(self._taken(np.rint(indices)))
+        parts = [numbers, np.ones(indices.shape, dtype=bool)]
         if self.scale is not None:
             parts.append((np.rint(indices) != END) & (np.arange(self.max_steps) > 0))
         return np.concatenate(parts, axis=-1)
@@ -235,6 +245,10 @@ class PathSpace(SearchSpace):
         """Cut encodings ``(..., d)`` into numeric places, positions and places of scales."""
         first, second = len(self.genes), len(self.genes) + self.max_steps
         return x[..., :first], x[..., first:second], x[..., second:]
+
+    def _taken(self, indices: Array) -> NDArray[np.bool_]:
+        """Return which of ``choices`` stand at positions, shape ``(..., max_steps)``."""
+        return np.asarray((indices[..., None] == np.arange(len(self.choices))).any(axis=-2))
 
     def _check(self, indices: Array) -> None:
         """Check that positions, shape ``(..., max_steps)``, hold a path each."""

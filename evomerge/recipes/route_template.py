@@ -11,6 +11,7 @@ from evomerge.errors import RecipeError
 from evomerge.recipes.blocks import BlockRoutes
 from evomerge.recipes.genes import Gene
 from evomerge.recipes.paths import PathRoutes, PathSpace
+from evomerge.recipes.reach import make_reach
 from evomerge.recipes.recipe import Dataflow, Recipe
 from evomerge.recipes.routes import RouteGenes, RouteSpec, own_starts
 from evomerge.recipes.sakana import SakanaRoutes
@@ -114,20 +115,58 @@ def route_space(genes: Sequence[Gene], stages: RecipeTemplate, spec: RouteSpec) 
             f"values of the stage {idle[0]!r} are searched, and no route can go through it. Name "
             "it in dataflow.sources, or remove its search."
         )
+    reach = make_reach(genes, stages, spec.choices, ends) if genes else None
     if spec.space == "path":
         paths = PathRoutes(spec)
+
+        def counts(taken: NDArray[np.bool_]) -> NDArray[np.bool_]:
+            own = np.ones((*taken.shape[:-1], len(paths.genes)), dtype=bool)
+            return own if reach is None else np.concatenate([reach(taken), own], axis=-1)
+
         return PathSpace(
             spec.choices,
             spec.max_steps,
             genes=(*genes, *paths.genes),
             scale=paths.scale,
             template=RouteTemplate(stages, paths),
+            reach=None if reach is None else counts,
         )
-    routes: RouteGenes = SakanaRoutes(spec) if spec.space == "sakana" else BlockRoutes(spec)
+    routes = SakanaRoutes(spec) if spec.space == "sakana" else BlockRoutes(spec)
     n_before = len(genes)
 
     def activity(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
-        before = np.ones(numbers[..., :n_before].shape, dtype=bool)
-        return np.concatenate([before, routes.activity(numbers[..., n_before:])], axis=-1)
+        own = numbers[..., n_before:]
+        if reach is None:
+            return routes.activity(own)
+        return np.concatenate([reach(routes.taken(own)), routes.activity(own)], axis=-1)
 
     return SearchSpace((*genes, *routes.genes), RouteTemplate(stages, routes), activity)
+
+
+def fixed_route_space(genes: Sequence[Gene], stages: RecipeTemplate) -> SearchSpace:
+    """Return the space of the stages alone, whose route, if there is one, is fixed.
+
+    Genes of layers that the route doesn't take don't count.
+
+    Raises:
+        RecipeError: The route goes through none of what a stage searches.
+    """
+    flow = stages.dataflow
+    if flow is None:
+        return SearchSpace(genes, stages)
+    choices = list(dict.fromkeys((step.source, step.layer) for step in flow.steps))
+    counts = make_reach(genes, stages, choices, flow)(np.ones(len(choices), dtype=bool))
+    on = {gene.name for gene, counted in zip(genes, counts, strict=True) if counted}
+    used = {planned.stage for planned in stages.genes if planned.gene.name in on}
+    for planned in stages.genes:
+        if planned.stage not in used:
+            raise RecipeError(
+                f"values of the stage {stages.stages[planned.stage].name!r} are searched, and the "
+                "route takes nothing that they change. Add its layers to dataflow.steps, or remove "
+                "its search."
+            )
+
+    def activity(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return np.broadcast_to(counts, numbers.shape)
+
+    return SearchSpace(genes, stages, activity)

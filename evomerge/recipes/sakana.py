@@ -116,17 +116,32 @@ class SakanaRoutes:
 
     def activity(self, numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which genes count: slots within ``max_steps``, scales of hops that are taken."""
-        on = numbers[..., : self._n_slots] == 1
-        reached = np.cumsum(on, axis=-1) - on < self.spec.max_steps - 2
-        end = np.ones((*on.shape[:-1], 1), dtype=bool)
-        taken = np.concatenate([end, on & reached, end], axis=-1)
+        reached, taken = self._places_taken(numbers)
         if isinstance(self._hops, PlaceHops):
             scales = taken[..., 1:]
         elif isinstance(self._hops, TableHops):
             scales = taken_pairs(taken, self._order, self._hops)
         else:
-            scales = np.ones((*on.shape[:-1], len(self._hops.genes)), dtype=bool)
+            scales = np.ones((*taken.shape[:-1], len(self._hops.genes)), dtype=bool)
         return np.concatenate([reached, scales], axis=-1)
+
+    def taken(self, numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which of the layers the route takes, shape ``(..., M)``."""
+        _, taken = self._places_taken(numbers)
+        layers = np.arange(len(self._choices))
+        return np.asarray((taken[..., None] & (self._order[:, None] == layers)).any(axis=-2))
+
+    def _places_taken(
+        self, numbers: NDArray[np.float64]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which slots are within ``max_steps``, and which places (with the ends) are taken.
+
+        Shapes ``(..., T)`` and ``(..., T + 2)``.
+        """
+        on = numbers[..., : self._n_slots] == 1
+        reached = np.cumsum(on, axis=-1) - on < self.spec.max_steps - 2
+        end = np.ones((*on.shape[:-1], 1), dtype=bool)
+        return reached, np.concatenate([end, on & reached, end], axis=-1)
 
     def _make_hops(self) -> Hops:
         spec = self.spec

@@ -10,7 +10,7 @@ from evomerge.errors import RecipeError
 from evomerge.models.architecture import TensorFacts
 from evomerge.recipes.declarations import Declaration, WarmStart
 from evomerge.recipes.plan import PlannedGene, Slot, fill
-from evomerge.recipes.recipe import Recipe, Stage
+from evomerge.recipes.recipe import Dataflow, Recipe, Stage
 from evomerge.recipes.values import Value, evaluate, parse_value
 
 _EQUAL = 1e-9
@@ -41,6 +41,21 @@ class RecipeTemplate:
         self._declarations = declarations
         self._n_layers = n_layers
         self._tensors = tuple(tensors)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages, with plans as parameters."""
+        return self._plan.stages
+
+    @property
+    def dataflow(self) -> Dataflow | None:
+        """The route that every recipe has, if it is fixed."""
+        return self._plan.dataflow
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers of the merged model."""
+        return self._n_layers
 
     @property
     def result(self) -> str:
@@ -105,6 +120,10 @@ class RecipeTemplate:
             value = self._wanted(recipe.stages[planned.stage], planned)
             genome[planned.gene.name] = self._fit(planned, value)
         self._fit_anchors(recipe, genome)
+        for mine, other in zip(self._plan.stages, recipe.stages, strict=True):
+            for name, plan in mine.parameters.items():
+                if isinstance(plan, Slot) and plan.gene not in genome:  # segments, taken as a whole
+                    genome[plan.gene] = other.parameters[name]
         self._check_fixed(recipe, genome)
         return genome
 
@@ -279,6 +298,8 @@ class RecipeTemplate:
                     )
 
     def _equal(self, a: Any, b: Any) -> bool:
+        if a == b:
+            return True
         if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
             return len(a) == len(b) and all(self._equal(x, y) for x, y in zip(a, b, strict=True))
         if not isinstance(a, Mapping) and not isinstance(b, Mapping):

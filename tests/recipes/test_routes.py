@@ -13,6 +13,7 @@ from evomerge.recipes.build import RecipeSpec, build_recipe, build_space
 from evomerge.recipes.recipe import Recipe
 from evomerge.recipes.routes import RouteSpec
 from evomerge.recipes.space import SearchSpace
+from evomerge.recipes.values import evaluate
 from tests.recipes.declared import DECLARATIONS, N_LAYERS, model_tensors, sources
 
 SOURCES = sources("a", "b")
@@ -90,6 +91,74 @@ def test_what_doesnt_count_changes_no_route(kind: str, scales: str, seed: int) -
     noise[n_places : n_places + (0 if built.is_cube else 6)] = 0
     mixed = np.where(active, x, noise)
     np.testing.assert_array_equal(built.snap(mixed), x)
+
+
+BY_LAYER = {"search": {}, "granularity": "layer"}
+STAGES = (
+    {"name": "one", "method": "slerp", "inputs": ["a", "b"], "t": BY_LAYER},
+    {
+        "name": "two",
+        "method": "task_arithmetic",
+        "inputs": ["one", "b"],
+        "weights": {**BY_LAYER, "granularity": "gradient:3"},
+        "scale": {**BY_LAYER, "granularity": "model", "filters": ["embed", "norm", "head"]},
+    },
+)
+
+
+def used_values(built: SearchSpace, genome: Any) -> dict[tuple[str, str], list[Any]]:
+    """Return (stage, tensor) → values, of the tensors that the genome's route takes."""
+    recipe = built.recipe(genome)
+    flow = recipe.dataflow
+    assert flow is not None
+    wanted = [(step.source, str(step.layer)) for step in flow.steps]
+    wanted += [(flow.embedding, "embed"), (flow.norm, "model.norm"), (flow.head, "lm_head")]
+    wanted += [(flow.head, "embed")]  # which a head may be tied to
+    found = {}
+    for stage in reversed(recipe.stages):
+        taken = [part for name, part in wanted if name == stage.name]
+        wanted += [(item.name, part) for item in stage.inputs for part in taken]
+        for name, tensor in model_tensors().items():
+            part = name.removeprefix("model.layers.").partition(".")[0] + "."
+            if any(f"{word}." == part or word in name for word in taken):
+                plans = [p if isinstance(p, tuple) else (p,) for p in stage.parameters.values()]
+                values = [evaluate(v, tensor, N_LAYERS) for plan in plans for v in plan]
+                found[stage.name, name] = values
+    return found
+
+
+@pytest.mark.parametrize("kind", ["sakana", "blocks", "path", "fixed"])
+@pytest.mark.parametrize("seed", range(4))
+def test_genes_of_stages_count_where_the_route_takes_what_they_change(kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    if kind == "fixed":
+        steps = [
+            {"source": "two", "layer": int(rng.integers(N_LAYERS))},
+            {"source": "a", "layer": 0},
+        ]
+        spec = RecipeSpec(sources=SOURCES, base="a", stages=STAGES, dataflow={"steps": steps})
+        built = build_space(spec, DECLARATIONS, N_LAYERS, model_tensors())
+    else:
+        layers = (("two", N_LAYERS), ("a", N_LAYERS), ("one", N_LAYERS))
+        ends = dict(
+            zip(("embedding", "norm", "head"), rng.choice(["one", "two", "a"], 3), strict=True)
+        )
+        built = space(kind, stages=STAGES, layers=layers, max_steps=8, repeats=1, **ends)
+    genome = built.decode(built.draw(rng))
+    before = used_values(built, genome)
+    active = built.active(built.encode(genome))
+    for gene, counts in zip(built.genes, active, strict=False):
+        if gene.name.startswith(("one", "two")):
+            other = genome | {gene.name: 0.25}
+            assert (used_values(built, other) != before) == counts, gene.name
+            assert counts or built.decode(built.encode(other)) == genome
+
+
+def test_a_fixed_route_takes_something_that_is_searched() -> None:
+    flow = {"steps": [{"source": "a", "layer": 0}]}
+    spec = RecipeSpec(sources=SOURCES, base="a", stages=STAGES, dataflow=flow)
+    with pytest.raises(ProblemsError, match="'one' are searched, and the route takes nothing"):
+        build_space(spec, DECLARATIONS, N_LAYERS, model_tensors())
 
 
 def places(built: SearchSpace) -> NDArray[np.float64]:
