@@ -102,9 +102,10 @@ def _read_steps(raw: Any, names: Sequence[str], key: str, problems: list[Problem
     n_problems = len(problems)
     for extra in raw:
         if extra not in known:
-            hint = nearest(str(extra), known)
-            hint = f"stands beside a run of layers. Give layer by layer, {hint}" if is_run else hint
-            _add(problems, f"{key}.{extra}", f"unknown key; {hint}")
+            message = f"unknown key; {nearest(str(extra), known)}"
+            if is_run and extra in ("layer", *STEP_NUMBERS):
+                message = "has no meaning beside layers. Give these layers one by one."
+            _add(problems, f"{key}.{extra}", message)
     _check_name(raw["source"], names, f"{key}.source", problems)
     layers = _read_layers(raw[known[1]], f"{key}.{known[1]}", problems)
     numbers = {name: raw.get(name, 1.0) for name in STEP_NUMBERS}

@@ -171,7 +171,10 @@ def test_all_mistakes_come_with_file_and_key(tmp_path: Path) -> None:
                 ("{steps: [{source: a, layer: -1}]}", r"steps\[0\].layer: got -1"),
                 ("{steps: [{source: a, layers: [3, 2]}]}", r"steps\[0\].layers: got \[3, 2\]"),
                 ("{steps: [{source: a, layer: 0, sacle: 2}]}", r"sacle: .*did you mean 'scale'"),
-                ("{steps: [{source: a, layers: [0, 1], qk: 2}]}", r"qk: .*Give layer by layer"),
+                (
+                    "{steps: [{source: a, layers: [0, 1], qk: 2}]}",
+                    r"has no meaning beside layers",
+                ),
                 ("{steps: [{source: a, layer: 0, scale: x}]}", "scale: got 'x', expected a number"),
                 ("{steps: [{source: a, layer: 0, scale: 0}]}", "scale 0.0, expected .* than 0"),
                 ("{steps: [{source: a, layer: 0, qk: -1}]}", "qk -1.0, expected .* above 0"),
