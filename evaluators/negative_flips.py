@@ -85,7 +85,7 @@ class NegativeFlipsEvaluator:
             )
         self.block_size: int = self._inner.block_size
         self.metrics: Sequence[Metric] = tuple(
-            Metric(metric, binary=known.binary) for metric in ("kept", "gained")
+            Metric(metric, binary=known.binary, range=known.range) for metric in ("kept", "gained")
         )
         self._model_folder: str | None = settings["reference_model"]
         self._reference: dict[str, list[float]] = {}

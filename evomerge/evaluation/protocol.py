@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +25,32 @@ class Metric:
         binary: Every example is 0 or 1, so that intervals are Wilson's.
         width: Values an example: 1, or more where the aggregate needs a tuple (a perplexity:
             log-likelihood and words).
+        range: Where an example's value lies. ``unit``: between 0 and 1, as the last of several
+            values. ``log``: the logarithm of such a number; of two values, their ratio is.
     """
 
     name: str
     direction: str = "maximize"
     binary: bool = False
     width: int = 1
+    range: Literal["free", "unit", "log"] = "free"
+
+    def utilities(self, values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return each example's utility in [0, 1], larger is better, shape ``(n,)``.
+
+        Args:
+            values: Shape ``(n, width)``; NaN where an example has no score.
+
+        Returns:
+            None for a metric whose values have no known range.
+        """
+        if self.range == "log":
+            logs = values[:, 0] if self.width == 1 else values[:, 0] / values[:, 1]
+            return np.exp(np.minimum(logs, 0.0))
+        if not self.binary and self.range != "unit":
+            return None
+        found = np.clip(values[:, -1], 0.0, 1.0)
+        return found if self.direction == "maximize" else 1.0 - found
 
 
 @dataclass(frozen=True)

@@ -49,14 +49,20 @@ class PhasedSearcher:
         budgets: Candidates of each phase but the last, which takes what is left.
         begin: Builds the searcher of a phase, given its index and the winner before it (as this
             searcher proposed it; None for the first phase).
+        needs_examples: The searcher of some phase does.
 
     Raises:
         SearchError: A phase can't be built.
     """
 
     def __init__(
-        self, budgets: Sequence[int], begin: Callable[[int, Array | None], Searcher]
+        self,
+        budgets: Sequence[int],
+        begin: Callable[[int, Array | None], Searcher],
+        *,
+        needs_examples: bool = False,
     ) -> None:
+        self.needs_examples = needs_examples
         self._budgets: tuple[float, ...] = (*budgets, float("inf"))
         self._begin = begin
         self._winners: list[Array] = []

@@ -104,6 +104,11 @@ class Restorable(Protocol):
         """
 
 
+def needs_examples(searcher: object) -> bool:
+    """Say if a searcher, or a class of them, wants ``Evaluation.examples``."""
+    return bool(getattr(searcher, "needs_examples", False))
+
+
 class SearcherFactory(Protocol):
     """A searcher's class as the registry sees it; ``options`` are its parameters."""
 

@@ -253,6 +253,7 @@ class LmEvalEvaluator(SplitTask):
             direction="maximize" if task.higher_is_better().get(key[0], True) else "minimize",
             binary=key[0] in BINARY and not group and task.aggregation().get(key[0], mean) is mean,
             width=width + group,
+            range="unit" if key[0] in BINARY and width == 1 else "free",
         )
 
     def _choose_primary(self) -> str:

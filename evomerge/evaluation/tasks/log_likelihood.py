@@ -61,10 +61,10 @@ class LogLikelihoodEvaluator(SplitTask):
     """
 
     metrics = (
-        Metric("logprob"),
-        Metric("probability"),
+        Metric("logprob", range="log"),
+        Metric("probability", range="unit"),
         Metric("greedy", binary=True),
-        Metric("perplexity", direction="minimize", width=2),
+        Metric("perplexity", direction="minimize", width=2, range="log"),
     )
     primary = "logprob"
 

@@ -62,7 +62,11 @@ class MultipleChoiceEvaluator(SplitTask):
         EvaluationError: Data or settings don't fit.
     """
 
-    metrics = (Metric("acc", binary=True), Metric("acc_norm", binary=True), Metric("gold_prob"))
+    metrics = (
+        Metric("acc", binary=True),
+        Metric("acc_norm", binary=True),
+        Metric("gold_prob", range="unit"),
+    )
     primary = "acc"
 
     def __init__(self, name: str, *, seed: int, **options: Any) -> None:

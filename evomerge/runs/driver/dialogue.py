@@ -17,7 +17,8 @@ from evomerge.runs.driver.replay import evaluations_of
 from evomerge.runs.driver.scoring import Pending
 from evomerge.runs.driver.state import SEARCH, SearchState
 from evomerge.runs.events import Asked, Event
-from evomerge.runs.ledger.rows import CandidateRow
+from evomerge.runs.examples import FreshExamples
+from evomerge.runs.ledger.rows import Block, CandidateRow
 from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.objectives import CONSTRAINT, Objectives
 from evomerge.runs.sizes import Sizes
@@ -43,6 +44,7 @@ class Dialogue:
         writer: Writes the run's rows.
         patience: Writes to a ledger that may be away.
         sizes: Counts steps and parameters of recipes; None where nothing needs them.
+        examples: Utilities of single examples; None for a searcher that needs none.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Dialogue:
         writer: RunWriter,
         patience: Patience,
         sizes: Sizes | None = None,
+        examples: FreshExamples | None = None,
     ) -> None:
         self._searcher = searcher
         self._space = space
@@ -62,6 +65,7 @@ class Dialogue:
         self._writer = writer
         self._patience = patience
         self._sizes = sizes
+        self._examples = examples
         self._fresh: dict[str, Recipe] = {}  # stored here and not yet scored
 
     def ask(self, n: int | None) -> list[Proposal]:
@@ -131,6 +135,11 @@ class Dialogue:
             keep_answers=keep_answers,
         )
 
+    def scored(self, candidate_id: str, blocks: Sequence[Block]) -> None:
+        """Take a candidate's scores on the search split, which the searcher will be told of."""
+        if self._examples is not None:
+            self._examples.keep(candidate_id, blocks)
+
     def results(self, names: Iterable[str]) -> list[list[Any]]:
         """Return the results of settled candidates, as tells are stored.
 
@@ -175,4 +184,5 @@ class Dialogue:
     def told(self, tell: Tell) -> None:
         """Tell the searcher what is committed."""
         self._state.decided("tell", tell.body)
-        self._searcher.tell(evaluations_of(tell.body["results"]))
+        examples_of = None if self._examples is None else self._examples.take
+        self._searcher.tell(evaluations_of(tell.body["results"], examples_of))

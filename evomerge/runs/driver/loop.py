@@ -32,12 +32,14 @@ from evomerge.runs.events import (
     Started,
     Stopped,
 )
+from evomerge.runs.examples import Examples, FreshExamples
 from evomerge.runs.folder import forget_stop, note_stop
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.log import log_event
 from evomerge.runs.metrics import Snapshot
 from evomerge.runs.versions import versions_now
+from evomerge.search.protocol import needs_examples
 
 THINKING_S = 0.02
 """Seconds after which the loop looks whether a searcher has finished thinking."""
@@ -82,6 +84,11 @@ class Run:
         self._searcher = RememberedSearcher(
             plan.searcher, plan.folder, run_id=records.run_id, versions=now
         )
+        self._examples = (
+            FreshExamples(Examples(plan.objectives, plan.evaluators), records)
+            if needs_examples(plan.searcher)
+            else None
+        )
         self._connect()
         replay(
             self._searcher,
@@ -91,6 +98,7 @@ class Run:
             versions_then=self._row.versions,
             versions_now=now,
             recall=self._searcher.recall,
+            examples_of=None if self._examples is None else self._examples.take,
         )
 
     def _connect(self) -> None:
@@ -121,7 +129,14 @@ class Run:
             plan.executor, scorer, writer, self._patience, in_driver=plan.in_driver
         )
         self._dialogue = Dialogue(
-            self._searcher, plan.space, plan.objectives, state, writer, self._patience, plan.sizes
+            self._searcher,
+            plan.space,
+            plan.objectives,
+            state,
+            writer,
+            self._patience,
+            plan.sizes,
+            self._examples,
         )
         self._stops = Stops(
             state,

@@ -3,10 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from evomerge.errors import LedgerError
 from evomerge.recipes.space import SearchSpace
 from evomerge.runs.ledger.rows import CandidateRow, DecisionRow
 from evomerge.search.protocol import Evaluation, Proposal, Searcher
+
+ExamplesOf = Callable[[str], NDArray[np.float64]]
+"""Candidate id → utilities of its examples, shape ``(n,)``, in [0, 1]."""
 
 
 def replay(
@@ -18,6 +24,7 @@ def replay(
     versions_then: Mapping[str, str],
     versions_now: Mapping[str, str],
     recall: Callable[[Sequence[DecisionRow]], int] = lambda decisions: 0,
+    examples_of: ExamplesOf | None = None,
 ) -> None:
     """Bring a fresh ``searcher`` to where the ledger says it was.
 
@@ -32,6 +39,7 @@ def replay(
         versions_then: Package versions when the run was started.
         versions_now: Package versions now.
         recall: Gives the searcher a stored state and returns how many decisions that covers.
+        examples_of: Gives the utilities of a candidate's examples; None where none are wanted.
 
     Raises:
         LedgerError: The searcher proposes something else than what is stored.
@@ -51,14 +59,17 @@ def replay(
                     f"{_changed(versions_then, versions_now)}"
                 )
         elif decision.kind == "tell":
-            searcher.tell(evaluations_of(decision.body["results"]))
+            searcher.tell(evaluations_of(decision.body["results"], examples_of))
 
 
-def evaluations_of(results: Sequence[Sequence[Any]]) -> list[Evaluation]:
+def evaluations_of(
+    results: Sequence[Sequence[Any]], examples_of: ExamplesOf | None = None
+) -> list[Evaluation]:
     """Return the stored results of a tell, in order.
 
     Args:
         results: ``[id, values or null, error]`` each, and its violation in runs with constraints.
+        examples_of: Gives the utilities of a candidate's examples; None where none are wanted.
     """
     return [
         Evaluation(
@@ -66,6 +77,7 @@ def evaluations_of(results: Sequence[Sequence[Any]]) -> list[Evaluation]:
             values=None if values is None else tuple(float(value) for value in values),
             error=error,
             violation=float(violation[0]) if violation else 0.0,
+            examples=None if examples_of is None or values is None else examples_of(name),
         )
         for name, values, error, *violation in results
     ]

@@ -104,6 +104,7 @@ class Settler:
             return CandidateFailed(
                 name, failure.kind, failure.message, progress, number, record.worker
             )
+        self._dialogue.scored(name, scored.blocks)
         values = self._objectives.values(scored.estimates)
         known = [self._tally.best] if self._tally.best else []
         feasible = self._objectives.violation(scored.estimates) == 0

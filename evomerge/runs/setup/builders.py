@@ -13,9 +13,10 @@ from evomerge.execution.protocol import Executor, RunnerSpec
 from evomerge.execution.registry import EXECUTORS, Crew
 from evomerge.execution.worker import EvaluatorSpec
 from evomerge.recipes.space import Genome, SearchSpace
+from evomerge.runs.examples import Examples
 from evomerge.runs.objectives import RECIPE_NUMBERS, Objectives, parse_constraint
 from evomerge.runs.setup.memory_check import ELSEWHERE
-from evomerge.search.protocol import SEARCHERS, Searcher, Start
+from evomerge.search.protocol import SEARCHERS, Searcher, Start, needs_examples
 
 MOST_THREADS = 1024
 """Threads that a worker may have. A smaller machine may resume a run with as many as it has had:
@@ -110,7 +111,25 @@ def build_objectives(
     for name in evaluators:
         if name not in objectives.tasks:
             warnings.append(f"evaluators.{name}: no objective uses it; only the report scores it.")
+    _check_examples(config, objectives, evaluators, problems)
     return objectives
+
+
+def _check_examples(
+    config: RunConfig,
+    objectives: Objectives,
+    evaluators: Mapping[str, Evaluator],
+    problems: list[Problem],
+) -> None:
+    """Check that a searcher whose candidates compete for examples gets some."""
+    search = config.search
+    names = [item.searcher for item in search.phases] if search.phases else [search.searcher]
+    known = SEARCHERS.declarations()
+    if any(needs_examples(SEARCHERS.get(name).value) for name in names if name in known):
+        try:
+            Examples(objectives, evaluators)
+        except EvomergeError as error:
+            problems.append(Problem("objectives", str(error)))
 
 
 def _check_constraints(

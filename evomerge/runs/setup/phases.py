@@ -15,7 +15,7 @@ from evomerge.recipes.space import Genome
 from evomerge.runs.setup.builders import check_searcher, make_searcher
 from evomerge.runs.setup.spaces import Spaces
 from evomerge.search.phases import PhasedSearcher
-from evomerge.search.protocol import Searcher
+from evomerge.search.protocol import SEARCHERS, Searcher, needs_examples
 
 DEFAULT_SEARCHERS = {"path": "path_evolution"}
 """Route space → searcher of a phase that names none; otherwise that of ``SearchConfig``."""
@@ -70,7 +70,9 @@ class Phases:
         def begin(index: int, winner: NDArray[np.float64] | None) -> Searcher:
             return self._begin(index, winner, starts)
 
-        return PhasedSearcher(self.budgets(budget)[:-1], begin)
+        names = [phase.searcher for phase in self._phases]
+        wanted = any(needs_examples(SEARCHERS.get(name).value) for name in names if name)
+        return PhasedSearcher(self.budgets(budget)[:-1], begin, needs_examples=wanted)
 
     def budgets(self, budget: int) -> list[int]:
         """Return the candidates of each phase, ``budget`` in all, divided by shares."""

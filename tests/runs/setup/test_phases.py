@@ -8,7 +8,7 @@ import pytest
 from evomerge.config.load import parse_config
 from evomerge.errors import ConfigError
 from evomerge.runs.setup.prepare import Prepared, prepare
-from evomerge.search.protocol import Evaluation
+from evomerge.search.protocol import SEARCHERS, Evaluation, needs_examples
 
 
 @pytest.fixture
@@ -130,3 +130,12 @@ def test_searcher_and_phases_are_not_given_together(phased: dict[str, Any]) -> N
     phased["search"]["options"] = {"population": 3}
     with pytest.raises(ConfigError, match=r"options has no meaning beside phases"):
         prepared(phased)
+
+
+def test_examples_are_wanted_if_one_phase_wants_them(
+    phased: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not needs_examples(prepared(phased).make_searcher())
+    kind = SEARCHERS.get(phased["search"]["phases"][1]["searcher"]).value
+    monkeypatch.setattr(kind, "needs_examples", True, raising=False)
+    assert needs_examples(prepared(phased).make_searcher())
