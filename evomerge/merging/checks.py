@@ -5,12 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 
 from evomerge.errors import PluginError
-from evomerge.merging.layer_parts import BUFFERS
-from evomerge.merging.plan import FLOATS, Layout, Place
+from evomerge.merging.plan import Layout, Place
 from evomerge.merging.registry import METHODS
 from evomerge.merging.route_config import route_problems
 from evomerge.merging.route_form import RouteForm
-from evomerge.models.architecture import TensorFacts
+from evomerge.models.architecture import BUFFERS, FLOATS, TensorFacts
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.recipes.recipe import Recipe, Stage
 

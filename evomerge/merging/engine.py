@@ -14,13 +14,13 @@ from evomerge.merging.checks import RecipeCheck
 from evomerge.merging.chunks import BLOCK, Buffers, blocks
 from evomerge.merging.folding import Fold
 from evomerge.merging.kept import KeptFigures
-from evomerge.merging.layer_parts import BUFFERS
 from evomerge.merging.lowering import Lowering, wide_dtype
-from evomerge.merging.plan import FLOATS, Layout, Leaf, Node, Output, Planner, fill
+from evomerge.merging.plan import Layout, Leaf, Node, Output, Planner, fill
 from evomerge.merging.registry import METHODS
 from evomerge.merging.route_form import RouteForm
 from evomerge.merging.route_plan import routed_outputs
 from evomerge.merging.statistics import Store
+from evomerge.models.architecture import BUFFERS, FLOATS
 from evomerge.models.checkpoint import Checkpoint, torch_dtype
 from evomerge.models.writer import TensorSpec
 from evomerge.recipes.recipe import Recipe, Source
@@ -192,11 +192,10 @@ class Merger:
                 problems = RecipeCheck(recipe, self.checkpoints, self._layouts).problems()
             if problems:
                 raise MergeError("\n".join(problems))
-            takes_base = {
-                stage.method: METHODS.get(stage.method).declaration.needs_base
-                for stage in recipe.stages
-            }
-            planner = Planner(recipe, self._layouts, takes_base)
+            plugins = {stage.method: METHODS.get(stage.method) for stage in recipe.stages}
+            takes_base = {name: item.declaration.needs_base for name, item in plugins.items()}
+            flattened = {name for name, item in plugins.items() if item.value.flattened}
+            planner = Planner(recipe, self._layouts, takes_base, flattened)
             if len(self._plans) >= MAX_PLANS:  # a search for scales makes a form a candidate
                 del self._plans[next(iter(self._plans))]
             if recipe.dataflow is None:

@@ -9,10 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from evomerge.models.architecture import TensorFacts, local_name
-
-BUFFERS = ("rotary_emb.inv_freq", "attn.masked_bias", ".attn.bias", "embeddings.position_ids")
-"""Ends of names of constant buffers that old files store: never merged, and some may lack them."""
+from evomerge.models.architecture import BUFFERS, TensorFacts, local_name
 
 _QUERY_NORM = re.compile(r"^q(uery)?_?(layer|_ln)?_?norm$|^q_ln$")
 _INNER_NORM = re.compile(r"^(k|key|q_a|kv_a|v)_?(layer)?_?norm$|^k_ln$")

@@ -1,7 +1,7 @@
 """From a planned tensor to something that computes it piece by piece."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,10 +11,11 @@ from torch import Tensor
 from evomerge.merging import native
 from evomerge.merging.chunks import BLOCK, Buffers, Readable, blocks
 from evomerge.merging.node_stats import NodeStats, content_key
-from evomerge.merging.pieces import Call, Combination, Materialised, SourcePiece
+from evomerge.merging.pieces import Call, Combination, Materialised, Segmented, SourcePiece
 from evomerge.merging.plan import Frame, Leaf, Merged, Node, is_double
 from evomerge.merging.registry import METHODS, MergeMethod
 from evomerge.merging.statistics import Store
+from evomerge.recipes.segments import SEGMENTS
 
 
 class Lowering:
@@ -54,20 +55,37 @@ class Lowering:
             Whether it was written and is finite; if not, it has to be written piece by piece.
         """
         method = METHODS.get(node.frame.method).value if isinstance(node, Merged) else None
+        if isinstance(node, Merged) and method is not None and method.flattened:
+            return self._direct_runs(node, out)
         if isinstance(node, Merged) and method is not None and method.coefficients is None:
             return method.fused is not None and self._fused(node, method, method.fused, out)
-        terms = self._terms(node)
+        return self._direct_sum(self._terms(node), out)
+
+    def _direct_runs(self, node: Merged, out: Tensor) -> bool:
+        """Write a tensor run by run."""
+        start = 0
+        for end, terms in self._runs(node):
+            if not self._direct_sum(terms, out[start:end], start):
+                return False
+            start = end
+        return True
+
+    def _direct_sum(self, terms: Sequence[tuple[Node, float]], out: Tensor, start: int = 0) -> bool:
+        """Write a part of a sum of tensors, from flat index ``start`` on."""
         leaves = [item for item, _ in terms if isinstance(item, Leaf)]
         if len(leaves) < len(terms):
             return False
-        raws = [self._raw(leaf) for leaf in leaves]
+        raws = [self._raw(leaf)[start : start + out.numel()] for leaf in leaves]
+        if terms[0][1] == 0.0:  # as torch does it: times 0 would leave signs
+            out.zero_()
+            return True
         alone = len(terms) == 1 and terms[0][1] == 1.0
         if alone and raws[0].dtype == out.dtype and self._store.is_finite(leaves[0]):
             out.copy_(raws[0])
             return True
         if not native.fits(out, *raws) or not native.combine(out, raws, [c for _, c in terms]):
             return False
-        if alone:  # next time it's a plain copy
+        if alone and out.numel() == self._raw(leaves[0]).numel():  # next time it's a plain copy
             self._store.note_finite(leaves[0])
         return True
 
@@ -103,6 +121,8 @@ class Lowering:
             self._reading.append(piece)
             return piece
         method = METHODS.get(node.frame.method).value
+        if method.flattened:
+            return self._segmented(node, wide)
         if method.coefficients is not None:
             terms = self._terms(node)
             if len(terms) == 1 and terms[0][1] == 1.0:
@@ -131,6 +151,22 @@ class Lowering:
             whole[start:stop].copy_(readable.read(start, stop))
         return Materialised(whole)
 
+    def _segmented(self, node: Merged, wide: torch.dtype) -> Readable:
+        parts = {item: self.readable(item, wide) for item in node.inputs}
+        runs = [
+            (end, [parts[item] for item, _ in terms], [c for _, c in terms])
+            for end, terms in self._runs(node)
+        ]
+        return Segmented(runs, self._buffer(node, wide))
+
+    def _runs(self, node: Merged) -> list[tuple[int, list[tuple[Node, float]]]]:
+        """The flat index after each run of a tensor, and what the run is the sum of."""
+        runs = dict(node.options)[SEGMENTS]
+        return [
+            (end, _ordered(zip(node.inputs, weights, strict=True)))
+            for end, weights in zip(runs.ends, runs.weights, strict=True)
+        ]
+
     def _terms(self, node: Node) -> list[tuple[Node, float]]:
         """What ``node``, made by a linear method, is the sum of, in the order of addition."""
         if isinstance(node, Leaf):
@@ -147,9 +183,7 @@ class Lowering:
             options["stats"] = self._stats(node, inputs, parts, None, wide)
         factors = method.coefficients(**options)
         nodes = [base, *inputs] if base is not None else inputs
-        terms = [(n, float(c)) for n, c in zip(nodes, factors, strict=True) if c != 0]
-        terms.sort(key=lambda term: (content_key(term[0]), term[1]))
-        return terms or [(nodes[0], 0.0)]
+        return _ordered(zip(nodes, factors, strict=True))
 
     def _reduce(
         self, node: Merged, method: MergeMethod
@@ -203,6 +237,14 @@ def wide_dtype(node: Node) -> torch.dtype:
 def frame_of(node: Node) -> Frame | Leaf:
     """Return ``node`` without its coefficients."""
     return node if isinstance(node, Leaf) else node.frame
+
+
+def _ordered(terms: Iterable[tuple[Node, float]]) -> list[tuple[Node, float]]:
+    """Terms of a sum without those that add nothing, in the order of addition."""
+    given = [(node, float(factor)) for node, factor in terms]
+    found = [term for term in given if term[1] != 0]
+    found.sort(key=lambda term: (content_key(term[0]), term[1]))
+    return found or [(given[0][0], 0.0)]
 
 
 def _of_input(options: Mapping[str, Any], index: int) -> list[Any]:

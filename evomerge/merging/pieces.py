@@ -1,5 +1,6 @@
 """Tensors computed piece by piece: of a source, of a sum, of a method."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -91,6 +92,39 @@ class Combination:
         """Return elements ``[start, stop)``."""
         pieces = LazyPieces(self._parts, start, stop)
         return combine(pieces, self._coefficients, out=self._buffer[: stop - start])
+
+
+class Segmented:
+    """A linear combination whose coefficients change within the tensor.
+
+    Args:
+        runs: For each run, the flat index after it, the parts and their coefficients.
+        buffer: Where pieces of the result go.
+    """
+
+    def __init__(
+        self, runs: Sequence[tuple[int, Sequence[Readable], Sequence[float]]], buffer: Tensor
+    ) -> None:
+        self._runs = runs
+        self._ends = [end for end, _, _ in runs]
+        self._buffer = buffer
+        self.numel = self._ends[-1]
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Return elements ``[start, stop)``."""
+        whole = self._buffer[: stop - start]
+        begin = start
+        for end, parts, coefficients in self._runs[bisect_right(self._ends, start) :]:
+            upto = min(end, stop)
+            pieces = LazyPieces(parts, begin, upto)
+            out = whole[begin - start : upto - start]
+            merged = combine(pieces, coefficients, out=out)
+            if merged.data_ptr() != out.data_ptr():  # one part as it is
+                out.copy_(merged)
+            begin = upto
+            if begin == stop:
+                break
+        return whole
 
 
 class Call:

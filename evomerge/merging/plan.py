@@ -4,19 +4,17 @@ Pure bookkeeping on names, shapes and coefficients; nothing is read. Equal nodes
 are equal bit for bit, so nodes decide what has to be rewritten.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from evomerge.merging.folding import Fold
-from evomerge.merging.layer_parts import BUFFERS
-from evomerge.models.architecture import TensorFacts
+from evomerge.models.architecture import FLOATS, TensorFacts
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.recipes.recipe import Recipe, Source, Stage
+from evomerge.recipes.segments import SEGMENTS, FlatPlace, flat_places, runs_at, uniform
 from evomerge.recipes.values import Value, evaluate
-
-FLOATS = frozenset({"F64", "F32", "BF16", "F16"})
 
 
 @dataclass(frozen=True)
@@ -86,6 +84,7 @@ class Frame:
         inputs: What is merged, in the recipe's order.
         double: Something in it is stored in float64, and so it's computed in float64.
         facts: Shape and role; not part of the comparison.
+        flat: (methods with ``flattened``) where it stands in the stage's flattened model.
     """
 
     stage: int
@@ -97,6 +96,7 @@ class Frame:
     inputs: tuple["Frame | Leaf", ...]
     double: bool
     facts: TensorFacts = field(compare=False, repr=False)
+    flat: FlatPlace | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,7 @@ def fill(frame: Frame | Leaf, recipe: Recipe) -> Node:
         inputs = tuple(fill(item, recipe) for item in frame.inputs)
     if isinstance(base, Frame):
         base = fill(base, recipe)
+    stage = recipe.stages[frame.stage]
     options = tuple(
         (
             name,
@@ -165,8 +166,12 @@ def fill(frame: Frame | Leaf, recipe: Recipe) -> Node:
             if isinstance(value, tuple)
             else _for_tensor(value, frame),
         )
-        for name, value in recipe.stages[frame.stage].parameters.items()
+        for name, value in stage.parameters.items()
+        if frame.flat is None or name != SEGMENTS
     )
+    if frame.flat is not None:
+        segments = stage.parameters[SEGMENTS] or uniform(len(stage.inputs))
+        options += ((SEGMENTS, runs_at(segments, frame.flat, frame.present)),)
     return Merged(options, base, inputs, recipe.seed, frame)
 
 
@@ -213,14 +218,21 @@ class Planner:
         recipe: Any recipe of that form; its coefficients don't matter.
         layouts: Source name → layout.
         takes_base: Method → whether it takes a base.
+        flattened: Methods with coefficients by flat index of the whole model.
     """
 
     def __init__(
-        self, recipe: Recipe, layouts: Mapping[str, Layout], takes_base: Mapping[str, bool]
+        self,
+        recipe: Recipe,
+        layouts: Mapping[str, Layout],
+        takes_base: Mapping[str, bool],
+        flattened: Collection[str] = (),
     ) -> None:
         self._recipe = recipe
         self._layouts = layouts
         self._takes_base = takes_base
+        self._flattened = flattened
+        self._flat: dict[str, dict[str, FlatPlace]] = {}
         self._sources: dict[str, Source] = {source.name: source for source in recipe.sources}
         self._stages: dict[str, Stage] = {stage.name: stage for stage in recipe.stages}
         self._depths: dict[str, int] = {}
@@ -265,7 +277,7 @@ class Planner:
         takes_base = stage.base is not None and self._takes_base[stage.method]
         base = self.frame(stage.base, place) if takes_base and stage.base is not None else None
         first = (base or found[0][1]).facts
-        if first.dtype not in FLOATS or first.name.endswith(BUFFERS):
+        if not first.is_merged:
             return base or found[0][1]
         parts = [*([base] if base is not None else []), *(frame for _, frame in found)]
         return Frame(
@@ -280,7 +292,35 @@ class Planner:
             facts=TensorFacts(
                 place.name, first.shape, first.dtype, place.layer, first.role, first.before
             ),
+            flat=self._flat_place(stage, place),
         )
+
+    def _flat_place(self, stage: Stage, place: Place) -> FlatPlace | None:
+        """Where a tensor stands in the flattened model of a stage, if its method asks for that."""
+        if stage.method not in self._flattened:
+            return None
+        if stage.name not in self._flat:
+            self._flat[stage.name] = flat_places(
+                replace(facts, name=place.name, layer=place.layer)
+                for place, facts in self._places(stage.name).items()
+                if facts.is_merged
+            )
+        return self._flat[stage.name][place.name]
+
+    def _places(self, name: str) -> dict[Place, TensorFacts]:
+        """The places of a source's or stage's tensors; the first input that has one counts."""
+        if name in self._layouts:
+            return self._layouts[name].places
+        found: dict[Place, TensorFacts] = {}
+        for item in self._stages[name].inputs:
+            for place, facts in self._places(item.name).items():
+                found.setdefault(place.shifted(-item.shift), facts)
+        depth = self.depth(name)
+        return {
+            place: facts
+            for place, facts in found.items()
+            if place.layer is None or 0 <= place.layer < depth
+        }
 
     def _leaf_of_base(self, place: Place) -> Leaf:
         leaf = self.frame(self._recipe.base, place)

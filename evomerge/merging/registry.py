@@ -22,6 +22,9 @@ class MergeMethod:
         coefficients: For methods that are a linear combination: ``stats`` and the parameters →
             coefficients of the base (if there is one) and of each input, in order. The engine then
             adds up on its own fast path and doesn't call ``function``.
+        flattened: Its parameter ``segments`` has coefficients by flat index of the whole model. The
+            engine cuts each tensor's part out of it (``recipes.segments.Runs``), which the method
+            gets as its option, and adds up run by run without calling ``function``.
         fused: Does what ``function`` does for whole tensors of sources with the compiled loops, bit
             for bit: (out, base, tensors, the parameters, stats) → whether it did and the result is
             finite. Called only where those loops are there and take the tensors.
@@ -33,6 +36,7 @@ class MergeMethod:
     ordered: bool = False
     drops_zero: bool = False
     coefficients: Callable[..., Sequence[float]] | None = None
+    flattened: bool = False
     fused: Callable[..., bool] | None = None
 
     @property
@@ -59,6 +63,7 @@ def merge_method(
     ordered: bool = False,
     drops_zero: bool = False,
     coefficients: Callable[..., Sequence[float]] | None = None,
+    flattened: bool = False,
     fused: Callable[..., bool] | None = None,
     warm_starts: Callable[[Sequence[str]], Sequence[WarmStart]] = lambda inputs: (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -82,7 +87,7 @@ def merge_method(
             warm_starts=warm_starts,
         )
         method = MergeMethod(
-            function, tuple(needs), chunked, ordered, drops_zero, coefficients, fused
+            function, tuple(needs), chunked, ordered, drops_zero, coefficients, flattened, fused
         )
         METHODS.add(declaration, method)
         return function

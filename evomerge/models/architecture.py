@@ -18,6 +18,11 @@ logger = logging.getLogger(__name__)
 
 ROLES = ("embed", "attn", "mlp", "norm", "head", "other")
 
+FLOATS = frozenset({"F64", "F32", "BF16", "F16"})
+"""Element types of tensors that are merged; others are copied."""
+BUFFERS = ("rotary_emb.inv_freq", "attn.masked_bias", ".attn.bias", "embeddings.position_ids")
+"""Ends of names of constant buffers that old files store: never merged, and some may lack them."""
+
 _DEPTH_KEYS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 """Keys of a config.json under which the language tower has its own configuration."""
@@ -68,6 +73,11 @@ class TensorFacts:
         if self.layer is None:
             return 0 if self.before else (max(n_layers, 1) - 1) // size
         return self.layer // size
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether stages merge it; whole numbers and constant buffers are copied."""
+        return self.dtype in FLOATS and not self.name.endswith(BUFFERS)
 
 
 def n_layers(headers: Mapping[str, tuple[tuple[int, ...], str]], config: Mapping[str, Any]) -> int:
@@ -255,11 +265,12 @@ def _role_outside(parts: list[str]) -> tuple[str, bool]:
     return "other", not any(_AFTER.search(part) for part in modules)
 
 
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """Return a sort key that puts ``experts.2`` before ``experts.10``."""
+    pieces = [piece for piece in re.split(r"(\d+)", name) if piece]
+    return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces]
+
+
 def _order(facts: TensorFacts) -> tuple[int, int, list[tuple[int, str]]]:
     part = 1 if facts.layer is not None else 0 if facts.before else 2
-    natural = [
-        (int(piece), "") if piece.isdecimal() else (-1, piece)
-        for piece in re.split(r"(\d+)", facts.name)
-        if piece
-    ]
-    return part, facts.layer or 0, natural
+    return part, facts.layer or 0, natural_order(facts.name)

@@ -19,7 +19,7 @@ from typing import Any, Generic, Literal, TypeVar
 from evomerge.errors import PluginError, Problem, nearest
 
 Scalar = float | int | bool | str
-Kind = Literal["float", "int", "bool", "str", "list", "mapping"]
+Kind = Literal["float", "int", "bool", "str", "list", "mapping", "segments"]
 T = TypeVar("T")
 
 
@@ -77,6 +77,8 @@ class Parameter:
             return f"got {value!r}, expected a list."
         if self.kind == "mapping" and not isinstance(value, Mapping):
             return f"got {value!r}, expected a mapping."
+        if self.kind == "segments" and not isinstance(value, (list, tuple, Mapping)):
+            return f"got {value!r}, expected a list of segments."
         if self.choices and value not in self.choices:
             return f"got {value!r}; {nearest(str(value), self.choices)}"
         if self.kind in ("float", "int"):

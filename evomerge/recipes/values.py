@@ -20,6 +20,7 @@ from typing import Any
 from evomerge.errors import RecipeError
 from evomerge.models.architecture import ROLES, TensorFacts
 from evomerge.recipes.declarations import Scalar
+from evomerge.recipes.segments import parse_segments
 
 Value = Any
 """A parsed value: a Scalar, or one of the mappings of this module in canonical form."""
@@ -46,6 +47,8 @@ def parse_value(
         if message := check(raw):
             raise RecipeError(f"{key}: {message}")
         return raw + 0.0
+    if kind == "segments":
+        return parse_segments(raw, key)
     if kind in ("list", "mapping"):
         if message := check(raw):
             raise RecipeError(f"{key}: {message}")
