@@ -155,16 +155,29 @@ class ObjectiveConfig(_Block):
         min_length=1,
         description="Evaluators, or EVALUATOR.METRIC, that it is made of.",
     )
-    aggregate: Literal["mean", "min", "max"] = Field(
-        default="mean", description="How they are combined."
+    aggregate: Literal["mean", "min", "max", "soft_min", "soft_max"] = Field(
+        default="mean",
+        description="How they are combined. min is the weakest link; soft_min its smooth form, in "
+        "which the others count a little.",
     )
     direction: Literal["maximize", "minimize"] = Field(description="Which way is better.")
     weights: list[float] | None = Field(
         default=None, description="(mean) weight of each, equal if absent."
     )
+    temperature: float | None = Field(
+        default=None,
+        gt=0,
+        description="(soft_min, soft_max) how much the others count, in the unit of the numbers; "
+        "0.05 if absent.",
+    )
 
     @model_validator(mode="after")
     def _weights_fit(self) -> "ObjectiveConfig":
+        if self.temperature is not None and not self.aggregate.startswith("soft"):
+            raise ValueError(
+                f"got a temperature with aggregate {self.aggregate!r}; only soft_min and soft_max "
+                "have one."
+            )
         if self.weights is None:
             return self
         if self.aggregate != "mean":

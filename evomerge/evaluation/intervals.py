@@ -17,6 +17,12 @@ Z = 1.959963984540054
 
 BOOTSTRAP_SAMPLES = 1000
 
+AGGREGATES = ("mean", "min", "max", "soft_min", "soft_max")
+"""How an objective may combine its parts."""
+
+TEMPERATURE = 0.05
+"""Of soft minima and maxima, in the parts' unit: made for scores from 0 to 1."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -149,24 +155,31 @@ def estimate(
 
 
 def combine(
-    aggregate: str, estimates: Sequence[Estimate], weights: Sequence[float] | None = None
+    aggregate: str,
+    estimates: Sequence[Estimate],
+    weights: Sequence[float] | None = None,
+    temperature: float = TEMPERATURE,
 ) -> Estimate:
-    """Return the mean, smallest or largest of independent estimates, with its interval.
+    """Return the mean, or (softly) the smallest or largest of independent estimates, with interval.
 
-    The interval of a mean adds the squared distances of the parts' bounds (MOVER). That of a
-    minimum or maximum is the minimum or maximum of the bounds.
+    The interval of a mean adds the squared distances of the parts' bounds (MOVER); that of a soft
+    minimum or maximum does so with the shares that the parts have in its slope. That of a minimum
+    or maximum is the minimum or maximum of the bounds.
 
     Args:
-        aggregate: ``mean``, ``min`` or ``max``.
+        aggregate: One of ``AGGREGATES``.
         estimates: The parts; one that is missing makes the whole missing.
         weights: (mean) Weight of each, at least one above 0; equal if None.
+        temperature: (soft_min, soft_max) In the parts' unit; towards 0 it is the minimum or
+            maximum, towards infinity the mean.
 
     Raises:
         EvaluationError: The weights don't fit the parts.
 
     Source: Zou and Donner 2008, "Construction of confidence limits about effect measures".
     """
-    value = combine_values(aggregate, [part.value for part in estimates], weights)
+    values = [part.value for part in estimates]
+    value = combine_values(aggregate, values, weights, temperature)
     if math.isnan(value):
         return MISSING
     n = sum(part.n for part in estimates)
@@ -174,21 +187,28 @@ def combine(
         pick = min if aggregate == "min" else max
         low, high = pick(part.low for part in estimates), pick(part.high for part in estimates)
         return Estimate(value, low, high, n)
-    pairs = list(zip(_shares(weights, len(estimates)), estimates, strict=True))
+    shares = _shares(weights, len(estimates))
+    if aggregate != "mean":
+        shares = _soft_shares(aggregate, values, temperature)
+    pairs = list(zip(shares, estimates, strict=True))
     below = math.sqrt(sum((share * (part.value - part.low)) ** 2 for share, part in pairs))
     above = math.sqrt(sum((share * (part.high - part.value)) ** 2 for share, part in pairs))
     return Estimate(value, value - below, value + above, n)
 
 
 def combine_values(
-    aggregate: str, values: Sequence[float], weights: Sequence[float] | None = None
+    aggregate: str,
+    values: Sequence[float],
+    weights: Sequence[float] | None = None,
+    temperature: float = TEMPERATURE,
 ) -> float:
-    """Return the mean, smallest or largest of ``values``: that of ``combine``, without intervals.
+    """Return what ``combine`` does, without intervals.
 
     Args:
-        aggregate: ``mean``, ``min`` or ``max``.
+        aggregate: One of ``AGGREGATES``.
         values: The parts; one that is NaN, or none at all, makes the whole NaN.
         weights: (mean) Weight of each, at least one above 0; equal if None.
+        temperature: (soft_min, soft_max) In the parts' unit.
 
     Raises:
         EvaluationError: The weights don't fit the parts.
@@ -197,10 +217,24 @@ def combine_values(
         return math.nan
     if aggregate in ("min", "max"):
         return min(values) if aggregate == "min" else max(values)
+    if aggregate in ("soft_min", "soft_max"):
+        sign = -1.0 if aggregate == "soft_min" else 1.0
+        steps = sign * np.array(values) / temperature
+        top = steps.max()  # keeps the exponentials in range
+        return float(sign * temperature * (top + np.log(np.exp(steps - top).mean())))
     if aggregate != "mean":
-        raise EvaluationError(f"aggregate is {aggregate!r}; expected mean, min or max.")
+        wanted = ", ".join(AGGREGATES)
+        raise EvaluationError(f"aggregate is {aggregate!r}; expected one of {wanted}.")
     shares = _shares(weights, len(values))
     return sum(share * value for share, value in zip(shares, values, strict=True))
+
+
+def _soft_shares(aggregate: str, values: Sequence[float], temperature: float) -> list[float]:
+    """Return how much a soft minimum or maximum moves with each part; they add up to 1."""
+    sign = -1.0 if aggregate == "soft_min" else 1.0
+    steps = sign * np.array(values) / temperature
+    slopes = np.exp(steps - steps.max())
+    return [float(slope) for slope in slopes / slopes.sum()]
 
 
 def _shares(weights: Sequence[float] | None, n: int) -> list[float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evomerge.errors import EvaluationError
-from evomerge.evaluation.intervals import Estimate
+from evomerge.evaluation.intervals import TEMPERATURE, Estimate
 from evomerge.evaluation.objectives import combine, combine_values
 from evomerge.runs.ledger.records import Estimates
 
@@ -24,9 +24,10 @@ class Objective:
     Args:
         name: Its name in the run file.
         parts: ``(task, metric)`` that it is made of, in order.
-        aggregate: ``mean``, ``min`` or ``max`` of them.
+        aggregate: How they are combined, one of ``AGGREGATES``.
         direction: ``maximize`` or ``minimize``.
         weights: (mean) one weight a part, None for equal ones.
+        temperature: (soft_min, soft_max) in the parts' unit.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Objective:
     aggregate: str
     direction: str
     weights: tuple[float, ...] | None = None
+    temperature: float = TEMPERATURE
 
     @property
     def is_of_recipe(self) -> bool:
@@ -43,12 +45,12 @@ class Objective:
     def estimate(self, estimates: Estimates) -> Estimate:
         """Return the raw value with its interval, in the declared direction."""
         parts = [estimates[part] for part in self.parts]
-        return combine(self.aggregate, parts, self.weights)
+        return combine(self.aggregate, parts, self.weights, self.temperature)
 
     def value(self, estimates: Estimates) -> float:
         """Return the raw value alone, which costs a tenth of its interval."""
         values = [estimates[part].value for part in self.parts]
-        return combine_values(self.aggregate, values, self.weights)
+        return combine_values(self.aggregate, values, self.weights, self.temperature)
 
     def utility(self, value: float) -> float:
         """Return ``value`` turned so that larger is better."""
@@ -113,6 +115,7 @@ class Objectives:
                     aggregate=raw["aggregate"],
                     direction=raw["direction"],
                     weights=None if weights is None else tuple(weights),
+                    temperature=raw.get("temperature") or TEMPERATURE,
                 )
             )
         return cls(tuple(found), tuple(_constraint(text, found, tasks) for text in constraints))

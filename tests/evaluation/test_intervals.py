@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evomerge.errors import EvaluationError
-from evomerge.evaluation.intervals import MISSING, Estimate, bootstrap, combine, estimate, wilson
+from evomerge.evaluation.intervals import (
+    AGGREGATES,
+    MISSING,
+    Estimate,
+    bootstrap,
+    combine,
+    combine_values,
+    estimate,
+    wilson,
+)
 
 
 def column(values: list[float]) -> np.ndarray:
@@ -101,9 +110,38 @@ def test_min_and_max_take_the_bounds_of_the_parts() -> None:
     assert combine("max", parts) == Estimate(0.6, 0.4, 0.7, 40)
 
 
+def test_a_soft_minimum_lies_between_minimum_and_mean() -> None:
+    """Worked values of the shared specification, to its six digits."""
+    values = (0.6, 0.4, 0.8)
+    for temperature, expected in ((0.05, 0.454007), (1e-4, 0.400110), (10.0, 0.598667)):
+        found = combine_values("soft_min", values, temperature=temperature)
+        assert found == pytest.approx(expected, abs=1e-6)
+    assert combine_values("soft_min", values) == combine_values("soft_min", values, None, 0.05)
+    turned = [-value for value in values]
+    assert combine_values("soft_max", turned) == -combine_values("soft_min", values)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=5), st.integers(0, 4), st.floats(0, 0.5))
+def test_a_soft_minimum_grows_with_each_part(values: list[float], at: int, more: float) -> None:
+    larger = list(values)
+    larger[at % len(values)] += more
+    before, after = combine_values("soft_min", values), combine_values("soft_min", larger)
+    assert min(values) - 1e-12 <= before <= sum(values) / len(values) + 1e-12
+    assert after >= before - 1e-12
+
+
+def test_the_interval_of_a_soft_minimum_is_that_of_its_weakest_part() -> None:
+    weak, strong = Estimate(0.2, 0.1, 0.4, 10), Estimate(0.9, 0.3, 1.0, 10)
+    found = combine("soft_min", [weak, strong], temperature=0.01)
+    assert found.value - found.low == pytest.approx(0.1, rel=1e-6)
+    assert found.high - found.value == pytest.approx(0.2, rel=1e-6)
+    halves = combine("soft_min", [weak, weak])
+    assert halves.value - halves.low == pytest.approx(math.hypot(0.05, 0.05))
+
+
 def test_one_part_alone_stays_itself() -> None:
     part = Estimate(0.5, 0.4, 0.7, 10)
-    for aggregate in ("mean", "min", "max"):
+    for aggregate in AGGREGATES:
         found = combine(aggregate, [part])
         assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.4, 0.7))
 
@@ -121,7 +159,7 @@ def test_weights_that_do_not_fit_are_refused(weights: list[float]) -> None:
 
 
 def test_unknown_aggregate_is_refused() -> None:
-    with pytest.raises(EvaluationError, match="'median'; expected mean, min or max"):
+    with pytest.raises(EvaluationError, match="'median'; expected one of mean, min, max"):
         combine("median", [Estimate(0.5, 0.4, 0.7, 10)])
 
 
