@@ -201,6 +201,25 @@ class LanguageModel:
             for scored in self.logprobs(plan, indices)
         ]
 
+    @torch.inference_mode()
+    def distributions(
+        self, plan: Plan[ScoringBatch | SharedBatch], indices: Sequence[int]
+    ) -> list[list[Tensor]]:
+        """Return what the model expects at each scored token of the examples ``indices``.
+
+        Returns:
+            For each request of an example, log-probabilities of shape ``(t, v)``, float32.
+        """
+
+        def run(batch: ScoringBatch | SharedBatch) -> list[Tensor]:
+            assert isinstance(batch, ScoringBatch), "windows of a text share no context"
+            self._begin(batch)
+            logits = self._forward_once(input_ids=batch.tokens, logits_to_keep=batch.keep)
+            wanted = logits[batch.row, batch.column].log_softmax(dim=-1, dtype=torch.float32)
+            return list(wanted.tensor_split(list(batch.starts[1:])))
+
+        return plan.run(indices, run)
+
     def _generate_batch(self, batch: GenerationBatch) -> list[Generated]:
         self._begin(batch)
         stops = self._stops.get(batch.stop)
