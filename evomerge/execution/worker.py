@@ -5,27 +5,19 @@ Nothing that a candidate does can end a worker: every error becomes a recorded f
 
 import contextlib
 import gc
-import hashlib
 import os
 import platform
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from evomerge.evaluation.language_model import LanguageModel
-from evomerge.evaluation.protocol import (
-    EVALUATORS,
-    SPLITS,
-    Evaluator,
-    ExampleRecord,
-    Metric,
-)
+from evomerge.evaluation.protocol import EVALUATORS, SPLITS, Evaluator
 from evomerge.execution.devices import (
     make_repeatable,
     must_spread,
@@ -33,8 +25,9 @@ from evomerge.execution.devices import (
     resolve_device,
 )
 from evomerge.execution.failures import failure_of
-from evomerge.execution.protocol import BlockRef, BlockScores, Failure, Job, Outcome
+from evomerge.execution.protocol import BlockScores, Failure, Job, Outcome
 from evomerge.execution.residents import Residents
+from evomerge.execution.task_scores import TaskScores, TaskSplit, by_task
 from evomerge.merging.engine import Merger
 from evomerge.merging.prefixes import PrefixCache
 from evomerge.models.checkpoint import Checkpoint
@@ -46,9 +39,6 @@ PREFIX_BYTES = 1 << 28
 
 SEARCH = SPLITS[0]
 """The split on which routes are scored as they are searched."""
-
-BATCHES_IN_CLASS = 120
-"""Characters that the limits of batches may take in a numeric class, a column of 255."""
 
 
 @dataclass(frozen=True)
@@ -177,10 +167,10 @@ class _Attempt:
 
     job: Job
     step: str = "merging"
-    task: tuple[str, str] | None = None
+    task: TaskSplit | None = None
     merged: bool = False
     spilled: bool = False
-    scores: dict[tuple[str, str], list[BlockScores]] = field(default_factory=dict)
+    scores: dict[TaskSplit, list[BlockScores]] = field(default_factory=dict)
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     notes: dict[str, str] = field(default_factory=dict)
 
@@ -199,9 +189,10 @@ class _Attempt:
 class Worker:
     """Merges and scores jobs, one at a time.
 
-    Where memory runs out while a task is scored, the task's batches are halved, for this worker's
-    later jobs too; a smaller batch rounds otherwise, so the outcomes' numeric class names it. Then
-    sources and figures that are kept in memory are given up, and only then the job fails.
+    Where memory runs out, activations that routes share go first. Then the batches of the task in
+    hand are halved, for this worker's later jobs too; a smaller batch rounds otherwise, so the
+    outcomes' numeric class names it. Then sources and figures that are kept in memory are given up,
+    and only then the job fails.
 
     Args:
         model: The resident model.
@@ -226,8 +217,7 @@ class Worker:
     on_step: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
-        self._prepared: dict[tuple[str, str], Any] = {}
-        self._limits: dict[str, int] = {}
+        self._scores = TaskScores(self.model)
 
     def run(self, job: Job) -> Outcome:
         """Merge ``job.recipe`` into the resident model and score the job's blocks.
@@ -269,11 +259,17 @@ class Worker:
                     if self.device != "cpu":
                         torch.cuda.synchronize()
                 attempt.merged = True
-            for task, split, blocks in _by_task(job.blocks):
-                if (task, split) not in attempt.scores:
-                    self._begin(attempt, f"scoring task {task!r}", (task, split))
+            for key, blocks in by_task(job.blocks):
+                if key not in attempt.scores:
+                    self._begin(attempt, f"scoring task {key[0]!r}", key)
                     with attempt.timed("score"), torch.inference_mode():
-                        attempt.scores[task, split] = list(self._score(attempt, blocks))
+                        attempt.scores[key] = self._scores.score(
+                            self.evaluators[key[0]],
+                            key,
+                            blocks,
+                            keep_answers=job.keep_answers,
+                            preparing=lambda: attempt.timed("tokenise"),
+                        )
         except Exception as error:  # noqa: BLE001  a candidate must never end a run
             return failure_of(error, attempt.step)
         return None
@@ -297,7 +293,7 @@ class Worker:
             self.prefixes.follow(self.model.model, *self.residents.path(recipe))
             self.model.prefixes = self.prefixes
 
-    def _begin(self, attempt: _Attempt, step: str, task: tuple[str, str] | None = None) -> None:
+    def _begin(self, attempt: _Attempt, step: str, task: TaskSplit | None = None) -> None:
         attempt.step, attempt.task = step, task
         self.model.rows_in_hand = 0
         if self.on_step is not None:
@@ -305,86 +301,34 @@ class Worker:
 
     def _give_up_memory(self, attempt: _Attempt) -> bool:
         """Give up what other jobs left; halve the task's batches; spill. False: all was tried."""
-        rows = self.model.rows_in_hand
-        if self.prefixes is not None and self.prefixes.bytes:
-            self.prefixes.clear()
-            self.model.prefixes = self.prefixes = None
-            attempt.notes["prefixes"] = "given up"
+        rows, held = self.model.rows_in_hand, self.prefixes.bytes if self.prefixes else 0
+        if self.prefixes is not None and held:
+            # This candidate goes on without; later ones share what takes half as much.
+            self.prefixes.shrink(held // 2)
+            self.model.prefixes = None
+            attempt.notes["prefixes"] = f"given up; at most {held // 2} bytes from now on"
         elif attempt.task is not None and rows > 1:
-            task = attempt.task[0]
-            self._limits[task] = rows // 2
-            self._drop(lambda key: key[0] == task)
-            attempt.notes["batch"] = f"{task}: halved to {rows // 2}"
+            self._scores.limit(attempt.task[0], rows // 2)
+            attempt.notes["batch"] = f"{attempt.task[0]}: halved to {rows // 2}"
         elif not attempt.spilled:
             attempt.spilled = True
             self.merger.spill()
-            self._drop(lambda key: key != attempt.task)
+            self._scores.drop_others(attempt.task)
             attempt.notes["sources"] = "spilled"
         else:
             return False
+        if self.prefixes is not None:
+            self.prefixes.clear()  # what is left is of batches that may not come again
         gc.collect()
         if self.device != "cpu":
             torch.cuda.empty_cache()
         return True
 
-    def _drop(self, chosen: Callable[[tuple[str, str]], bool]) -> None:
-        """Drop prepared requests; they are built again when they are needed."""
-        for key in [key for key in self._prepared if chosen(key)]:
-            del self._prepared[key]
-        if self.prefixes is not None:
-            self.prefixes.clear()  # they are of batches that won't come again
-
     def _class(self) -> str:
         """The numeric class, with the limits of batches that it has come to."""
-        if not self._limits or not self.numeric_class:
-            return self.numeric_class
-        limits = " ".join(f"batch≤{n}:{task}" for task, n in sorted(self._limits.items()))
-        if len(limits) > BATCHES_IN_CLASS:
-            limits = f"batches={hashlib.sha256(limits.encode()).hexdigest()[:16]}"
-        return f"{self.numeric_class} {limits}"
-
-    def _score(self, attempt: _Attempt, blocks: Sequence[int]) -> Iterator[BlockScores]:
-        """Score blocks of one task together; batches never cross a block."""
-        assert attempt.task is not None
-        task, split = attempt.task
-        evaluator = self.evaluators[task]
-        if attempt.task not in self._prepared:
-            with attempt.timed("tokenise"):
-                self._prepare(task, split)
-        requests = self._prepared[task, split]
-        n_examples, size = evaluator.n_examples(split), evaluator.block_size
-        parts = [range(b * size, min((b + 1) * size, n_examples)) for b in blocks]
-        indices = [index for part in parts for index in part]
-        records = evaluator.score(self.model, requests, indices)
-        start = 0
-        for block, part in zip(blocks, parts, strict=True):
-            mine = records[start : start + len(part)]
-            start += len(part)
-            yield BlockScores(
-                ref=BlockRef(task, split, block),
-                values={metric.name: _column(metric, mine) for metric in evaluator.metrics},
-                answers=[record.answer for record in mine] if attempt.job.keep_answers else None,
-            )
-
-    def _prepare(self, task: str, split: str) -> None:
-        """Build and tokenise the task's requests, in batches within its limit."""
-        self.model.batch_limit = self._limits.get(task)
-        try:
-            self._prepared[task, split] = self.evaluators[task].prepare(self.model, split)
-        finally:
-            self.model.batch_limit = None
-
-
-def _by_task(blocks: Sequence[BlockRef]) -> Iterator[tuple[str, str, list[int]]]:
-    """Yield (task, split, blocks) in order of first appearance."""
-    groups: dict[tuple[str, str], list[int]] = {}
-    for ref in blocks:
-        groups.setdefault((ref.task, ref.split), []).append(ref.block)
-    for (task, split), numbers in groups.items():
-        yield task, split, numbers
-
-
-def _column(metric: Metric, records: Sequence[ExampleRecord]) -> np.ndarray[Any, Any]:
-    """Return a metric's values, shape ``(n, width)``."""
-    rows = [record.metrics[metric.name] for record in records]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), metric.width)
+        limits = self._scores.describe_limits()
+        return (
+            f"{self.numeric_class} {limits}"
+            if limits and self.numeric_class
+            else self.numeric_class
+        )

@@ -16,7 +16,7 @@ from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLa
 
 from evomerge.merging.routing import steps_of
 
-HALF_LIFE = 64
+HALF_LIFE = 16
 """Routes after which a visit to a prefix counts half."""
 
 MAX_NODES = 50_000
@@ -159,6 +159,11 @@ class PrefixCache:
         self._holding.clear()
         self._refused.clear()
         self._batches.clear()
+
+    def shrink(self, budget: int) -> None:
+        """Give up all activations, and hold at most ``budget`` bytes from now on."""
+        self._budget = min(self._budget, budget)
+        self.clear()
 
     def _step(self, index: int, compute: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Take a step's output from the cache, or compute it and keep it."""

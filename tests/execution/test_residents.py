@@ -288,6 +288,7 @@ def test_prefixes_go_first_when_memory_runs_out(
     recipe = siblings(spec)[0]
     expected = everything(sharing, recipe)
     assert sharing.prefixes is not None
+    held = sharing.prefixes.bytes
     genuine, failed = sharing.prefixes.reading, []
 
     def reading(*args: object, **options: bool) -> object:
@@ -299,6 +300,8 @@ def test_prefixes_go_first_when_memory_runs_out(
     monkeypatch.setattr(sharing.prefixes, "reading", reading)
     outcome = sharing.run(Job("0-0", 1, recipe, TASKS))
     assert outcome.failure is None
-    assert outcome.notes == {"prefixes": "given up"}
-    assert sharing.prefixes is None
+    assert outcome.notes == {"prefixes": f"given up; at most {held // 2} bytes from now on"}
+    assert outcome.numeric_class == sharing.numeric_class, "no batch was halved"
+    assert sharing.prefixes.bytes == 0
     assert everything(sharing, recipe) == expected
+    assert 0 < sharing.prefixes.bytes <= held // 2

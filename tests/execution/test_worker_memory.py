@@ -173,7 +173,7 @@ def test_the_halved_batch_stays_and_is_noted_once(spec: WorkerSpec) -> None:
 def test_tasks_that_fit_keep_their_batches(spec: WorkerSpec) -> None:
     untouched = spec.build().run(job(spec, "loss"))
     worker = spec.build()
-    worker._limits = {"choice": 2}
+    worker._scores.limits = {"choice": 2}
     outcome = worker.run(job(spec, "loss", "choice"))
     assert values(outcome)[: len(values(untouched))] == values(untouched)
 
@@ -281,9 +281,9 @@ def test_other_errors_are_not_tried_again(spec: WorkerSpec) -> None:
 
 def test_many_limits_still_fit_the_ledgers_column(spec: WorkerSpec) -> None:
     worker = spec.build()
-    worker._limits = {f"a_rather_long_name_of_a_task_{n}": 4 for n in range(20)}
+    worker._scores.limits = {f"a_rather_long_name_of_a_task_{n}": 4 for n in range(20)}
     one = worker.run(job(spec, "loss")).numeric_class
-    worker._limits["a_rather_long_name_of_a_task_7"] = 2
+    worker._scores.limits["a_rather_long_name_of_a_task_7"] = 2
     other = worker.run(job(spec, "loss")).numeric_class
     assert one != other
     assert max(len(one), len(other)) < 255
