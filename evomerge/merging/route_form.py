@@ -244,20 +244,26 @@ class RouteForm:
     def _end_problems(self) -> Iterator[str]:
         """Embeddings, final norms and heads of another shape than the base's."""
         flow = self._flow
-        for donor in dict.fromkeys((flow.embedding, flow.norm, flow.head)):
+        wanted = [
+            (flow.embedding if facts.before else flow.norm, place) for place, facts in self.ends()
+        ]
+        wanted += [(flow.head, place) for place in self.heads()]
+        for donor, place in wanted:
             name = self.origin(donor)[0]
-            for place, facts in self._layouts[self._recipe.base].places.items():
-                role = "head" if facts.role == "head" else "embed" if facts.before else "norm"
-                wanted = {"head": flow.head, "embed": flow.embedding, "norm": flow.norm}[role]
-                own = self._layouts[name].places.get(place)
-                outside = place.layer is None and wanted == donor
-                if not outside or own is None or own.shape == facts.shape:
-                    continue
+            own, facts = self._end(name, place), self._end(self.base, place)
+            if own is not None and facts is not None and own.shape != facts.shape:
                 yield (
-                    f"source {name!r} has {facts.name!r} of shape {own.shape} and the base "
-                    f"{self._recipe.base!r} of shape {facts.shape}. Take the base from the models "
+                    f"source {name!r} has {own.name!r} of shape {own.shape} and the base "
+                    f"{self.base!r} of shape {facts.shape}. Take the base from the models "
                     "that give embedding, norm and head, with one vocabulary and one hidden size."
                 )
+
+    def _end(self, name: str, place: Place) -> TensorFacts | None:
+        """Return what a source has at a place outside the layers; a tied head is its embedding."""
+        places = self._layouts[name].places
+        if place in places or place not in self.heads():
+            return places.get(place)
+        return places.get(self.embedding())
 
 
 def _numbers(step: Step, running: float) -> str:

@@ -113,6 +113,21 @@ def test_donors_of_embedding_and_head_share_the_bases_vocabulary(tmp_path: Path)
     lab.merger.check(lab.recipe(route(Step("a", 0), Step("b", 1))))  # its layers have none
 
 
+@pytest.mark.parametrize("tied", ["", "a", "b", "ab"])
+def test_a_head_has_the_bases_vocabulary_where_it_is_an_embedding(
+    tmp_path: Path, tied: str
+) -> None:
+    sizes = {"a": 100, "b": 90}
+    configs = {
+        name: config_of("llama", layers=1, vocab_size=size, tie_word_embeddings=name in tied)
+        for name, size in sizes.items()
+    }
+    lab = RouteLab(tmp_path, configs)
+    message = refusal(lab, route(Step("a", 0), head="b"))
+    assert "of shape (90, 32) and the base 'a' of shape (100, 32)" in message
+    assert len(message.splitlines()) == 1
+
+
 def test_old_configurations_are_compared_as_transformers_reads_them() -> None:
     old = full_config({"model_type": "llama", "rope_theta": 5e5, "num_hidden_layers": 2})
     assert old["rope_parameters"] == {"rope_theta": 5e5, "rope_type": "default"}
