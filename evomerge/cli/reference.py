@@ -24,6 +24,7 @@ from evomerge.config import (
     PhaseConfig,
     RecipeConfig,
     RunConfig,
+    ScalariseConfig,
     SearchConfig,
     SourceConfig,
     StageConfig,
@@ -40,6 +41,7 @@ _BLOCKS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`objectives.NAME`", ObjectiveConfig),
     ("`search`", SearchConfig),
     ("`search.phases[i]`", PhaseConfig),
+    ("`search.scalarise`", ScalariseConfig),
     ("`execution`", ExecutionConfig),
 )
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true/false"}

@@ -270,7 +270,7 @@ def one_objective(name: str, n_objectives: int) -> None:
     """
     if n_objectives != 1:
         raise SearchError(
-            f"{name} optimises one objective, but {n_objectives} are declared. Combine them into "
-            "one "
-            "(objectives.NAME.from: […]), or use the searcher optuna with sampler NSGAIISampler."
+            f"{name} optimises one objective, but {n_objectives} are declared. Make one number of "
+            "them (search.scalarise: {kind: chebyshev}), or use a searcher of several, such as "
+            "nsga2."
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evomerge.config.run import RunConfig
-from evomerge.errors import EvomergeError, Problem
+from evomerge.errors import EvomergeError, Problem, nearest
 from evomerge.evaluation.objectives import check_direction, parse_term
 from evomerge.evaluation.protocol import EVALUATORS, SPLITS, Evaluator
 from evomerge.execution.protocol import Executor, RunnerSpec
@@ -16,6 +16,7 @@ from evomerge.recipes.space import Genome, SearchSpace
 from evomerge.runs.examples import Examples
 from evomerge.runs.objectives import RECIPE_NUMBERS, Objectives, parse_constraint
 from evomerge.runs.setup.memory_check import ELSEWHERE
+from evomerge.runs.setup.scalarise import check_scalarise, scalarised
 from evomerge.search.protocol import SEARCHERS, Searcher, Start, needs_examples
 
 MOST_THREADS = 1024
@@ -112,6 +113,10 @@ def build_objectives(
         if name not in objectives.tasks:
             warnings.append(f"evaluators.{name}: no objective uses it; only the report scores it.")
     _check_examples(config, objectives, evaluators, problems)
+    for name in config.search.stop.target or {}:
+        if name not in config.objectives:
+            message = f"no objective is called {name!r}; {nearest(name, config.objectives)}"
+            problems.append(Problem(f"search.stop.target.{name}", message))
     return objectives
 
 
@@ -169,12 +174,15 @@ def check_searcher(
     wrong = declaration.check_options(search.options, "search.options")
     problems += wrong
     n_objectives = len(config.objectives)
-    if n_objectives > 1 and not declaration.multi_objective:
+    n_problems = len(problems)
+    check_scalarise(config, problems)
+    wrong += problems[n_problems:]
+    if n_objectives > 1 and not declaration.multi_objective and search.scalarise is None:
         fitting = [name for name, d in SEARCHERS.declarations().items() if d.multi_objective]
         message = (
-            f"{search.searcher} optimises one objective, and there are {n_objectives}. Combine "
-            "them "
-            f"into one, or take one of: {', '.join(fitting)}."
+            f"{search.searcher} optimises one objective, and there are {n_objectives}. Make one "
+            "number of them (search.scalarise: {kind: chebyshev}), or take one of: "
+            f"{', '.join(fitting)}."
         )
         problems.append(Problem("search.searcher", message))
     elif space is not None and not wrong:
@@ -198,13 +206,15 @@ def make_searcher(
         SearchError: Its settings don't fit the space.
     """
     plugin = SEARCHERS.get(config.search.searcher)
-    return plugin.value(
+    one = config.search.scalarise
+    searcher = plugin.value(
         space,
         seed=config.search.seed,
-        n_objectives=n_objectives,
+        n_objectives=n_objectives if one is None else 1,
         starts=[Start(label, space.encode(genome)) for label, genome in starts],
         **plugin.declaration.fill(config.search.options),
     )
+    return searcher if one is None else scalarised(config, one, searcher)
 
 
 def check_executor(config: RunConfig, problems: list[Problem], warnings: list[str]) -> None:
