@@ -194,34 +194,6 @@ class ObjectiveConfig(_Block):
         return self
 
 
-class ScalariseConfig(_Block):
-    """How several objectives become the one number that the searcher is told."""
-
-    kind: Literal["weighted", "chebyshev", "achievement"] = Field(
-        default="chebyshev",
-        description="weighted adds them; chebyshev takes the one furthest behind the best known; "
-        "achievement the one furthest behind (or least ahead of) the aspiration.",
-    )
-    weights: dict[str, float] | None = Field(
-        default=None, description="Objective → its importance; equal if absent, 0 if left out."
-    )
-    aspiration: dict[str, float] | None = Field(
-        default=None, description="(achievement) objective → the raw value that is aspired to."
-    )
-
-    @model_validator(mode="after")
-    def _is_complete(self) -> "ScalariseConfig":
-        if (self.kind == "achievement") != (self.aspiration is not None):
-            raise ValueError(
-                "achievement needs an aspiration, and only it: give aspiration: {OBJECTIVE: VALUE, "
-                "…} with kind: achievement."
-            )
-        weights = (self.weights or {"": 1.0}).values()
-        if min(weights) < 0 or sum(weights) == 0:
-            raise ValueError(f"got weights {self.weights}, expected none below 0 and not all 0.")
-        return self
-
-
 class PhaseConfig(_Block):
     """One part of a search; what it leaves alone is as the winner before it has it."""
 
@@ -255,10 +227,6 @@ class SearchConfig(_Block):
         "soon as a worker is free.",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Settings of the searcher.")
-    scalarise: ScalariseConfig | None = Field(
-        default=None,
-        description="Search several objectives with a searcher of one, by one number made of them.",
-    )
     phases: list[PhaseConfig] | None = Field(
         default=None,
         min_length=2,
@@ -305,6 +273,12 @@ class ExecutionConfig(_Block):
     )
     threads: int = Field(
         default=1, ge=1, description="Torch threads a worker; part of the numeric class."
+    )
+    prefix_cache_gb: float | None = Field(
+        default=None,
+        ge=0,
+        description="Memory in which a worker keeps activations that routes share; 0 keeps none. "
+        "If absent a quarter of what the memory plan leaves, in main memory at most 2.1.",
     )
     time_limit_s: float | None = Field(
         default=None, gt=0, description="Seconds after which a candidate is cut off and has failed."

@@ -23,6 +23,12 @@ PROCESS_BYTES = 500_000_000
 CUDA_BYTES = 600_000_000
 """CUDA's context and kernels in a worker, on the device."""
 
+SHARED_PART = 4
+"""A worker's activations that routes share take one part in so many of what is left."""
+
+SHARED_MAIN_BYTES = 2**31
+"""Most that they take of main memory, which other programs want too, unless more is asked for."""
+
 SPLITS = ("search", "validation")
 """What a run scores; the test split is scored once, later, by the report."""
 
@@ -59,6 +65,8 @@ class MemoryPlan:
         compared: The workers are on this machine, so that ``free`` says whether they fit.
         problem: What can't fit and what would; None where all fits.
         notes: What isn't known, one line each.
+        prefix_bytes: What a worker keeps of activations that routes share; None where only the
+            worker can tell.
     """
 
     rows: tuple[MemoryRow, ...]
@@ -69,6 +77,7 @@ class MemoryPlan:
     compared: bool
     problem: Problem | None = None
     notes: tuple[str, ...] = ()
+    prefix_bytes: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,8 @@ class Demand:
         gpus: GPUs that the workers share; 0 for CPU workers.
         alone: The worker is in the driver's own process.
         routed_bytes: Bytes of the models that routes go through, beside the resident one.
+        prefix_bytes: Bytes wanted for activations that routes share; None for a part of what is
+            left.
     """
 
     model: ModelShape
@@ -100,6 +111,7 @@ class Demand:
     gpus: int = 0
     alone: bool = False
     routed_bytes: int = 0
+    prefix_bytes: int | None = 0
 
     @property
     def per_gpu(self) -> int:
@@ -148,6 +160,14 @@ class Demand:
                 found[row.where] += row.n_bytes * (shared if row.per == "worker" else 1)
         return found
 
+    def shared_bytes(self, free: Mapping[str, int]) -> int:
+        """Return what a worker may keep of activations that routes share: no more than is left."""
+        where, workers = (GPU, self.per_gpu) if self.gpus else (MAIN, self.workers)
+        left = max(0, free[where] - self.needed()[where]) // workers
+        if self.prefix_bytes is not None:
+            return min(left, self.prefix_bytes)
+        return left // SHARED_PART if self.gpus else min(left // SHARED_PART, SHARED_MAIN_BYTES)
+
     def fits(self, free: Mapping[str, int], limit: int | None = None) -> bool:
         """Tell whether all that is needed is free."""
         return all(n_bytes <= free[where] for where, n_bytes in self.needed(limit).items())
@@ -167,15 +187,27 @@ def plan_memory(
     problem = None
     if compared and not demand.fits(free):
         problem = _problem(demand, free)
+    rows, told = list(demand.rows()), list(notes)
+    wanted = demand.prefix_bytes
+    shared = demand.shared_bytes(free) if compared else wanted
+    if shared:
+        where = GPU if demand.gpus else MAIN
+        rows.append(MemoryRow("activations that routes share", where, "worker", shared, False))
+    if wanted and shared is not None and shared < wanted:
+        told.append(
+            f"execution.prefix_cache_gb: {_gb(wanted)} a worker are wanted, and {_gb(shared)} are "
+            "left: so much is taken."
+        )
     return MemoryPlan(
-        rows=tuple(demand.rows()),
+        rows=tuple(rows),
         workers=demand.workers,
         per_gpu=demand.per_gpu,
         needed=demand.needed(),
         free=dict(free),
         compared=compared,
         problem=problem,
-        notes=tuple(notes),
+        notes=tuple(told),
+        prefix_bytes=shared,
     )
 
 

@@ -63,6 +63,7 @@ def check_memory(
         gpus=len(gpus),
         alone=execution.executor == "inprocess",
         routed_bytes=sum(routed),
+        prefix_bytes=prefix_bytes(config),
     )
     free = {MAIN: free_memory()}
     if gpus:
@@ -83,6 +84,14 @@ def check_memory(
     if plan.problem is not None:
         problems.append(plan.problem)
     return plan
+
+
+def prefix_bytes(config: RunConfig) -> int | None:
+    """Return the bytes that a run file gives activations that routes share; None: not said."""
+    if config.dataflow is None:
+        return 0
+    wanted = config.execution.prefix_cache_gb
+    return None if wanted is None else round(1e9 * wanted)
 
 
 def _batch_sizes(evaluators: Mapping[str, Evaluator]) -> dict[str, int]:

@@ -35,7 +35,7 @@ from evomerge.runs.setup.builders import (
     make_searcher,
 )
 from evomerge.runs.setup.memory import MemoryPlan
-from evomerge.runs.setup.memory_check import ELSEWHERE, check_memory
+from evomerge.runs.setup.memory_check import ELSEWHERE, check_memory, prefix_bytes
 from evomerge.runs.setup.phases import Phases
 from evomerge.runs.setup.sources import OpenedSource, open_source, open_sources
 from evomerge.runs.setup.spaces import Spaces
@@ -156,7 +156,7 @@ def prepare(
         starts=starts,
         evaluators=evaluators,
         objectives=objectives,
-        worker=_worker(config, sources, base, tokenizer, plugins, evaluators),
+        worker=_worker(config, sources, base, tokenizer, plugins, evaluators, memory),
         numeric_class=expected,
         plugins=loaded,
         warnings=tuple(warnings),
@@ -184,6 +184,7 @@ def _worker(
     tokenizer: str,
     plugins: Sequence[Path],
     evaluators: Mapping[str, Evaluator],
+    memory: MemoryPlan | None,
 ) -> WorkerSpec:
     """Return what a worker of the run is built from."""
     return WorkerSpec(
@@ -197,6 +198,7 @@ def _worker(
         threads=config.execution.threads,
         plugins=tuple(Path(path).absolute() for path in plugins),
         cache_dir=cache_dir() / "statistics",
+        prefix_bytes=prefix_bytes(config) if memory is None else memory.prefix_bytes,
         built=evaluators,
     )
 

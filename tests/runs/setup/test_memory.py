@@ -123,6 +123,35 @@ def test_workers_elsewhere_are_not_compared() -> None:
     assert plan.notes == ("elsewhere",)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "left", "kept"),
+    [
+        (None, 800 * 10**6, 100 * 10**6),
+        (None, 800 * 10**9, 2**31),
+        (10**8, 800 * 10**6, 10**8),
+        (10**9, 800 * 10**6, 400 * 10**6),
+        (10**9, -1, 0),
+        (0, 800 * 10**6, 0),
+    ],
+)
+def test_shared_activations_take_of_what_is_left(wanted: int | None, left: int, kept: int) -> None:
+    asked = demand(workers=2, prefix_bytes=wanted)
+    plan = plan_memory(asked, {MAIN: asked.needed()[MAIN] + left})
+    assert plan.prefix_bytes == kept
+    assert (plan.problem is None) == (left >= 0), "they never keep a run from starting"
+    rows = [row for row in plan.rows if row.what == "activations that routes share"]
+    assert [row.n_bytes for row in rows] == [kept] * (kept > 0)
+    lowered = wanted is not None and kept < wanted
+    assert [note.split(":")[0] for note in plan.notes] == ["execution.prefix_cache_gb"] * lowered
+
+
+def test_shared_activations_on_a_gpu_take_of_what_its_workers_leave() -> None:
+    asked = demand(workers=4, gpus=2, prefix_bytes=None)
+    free = {where: n_bytes + 80 * 10**9 for where, n_bytes in asked.needed().items()}
+    assert plan_memory(asked, free).prefix_bytes == 10 * 10**9
+    assert plan_memory(asked, free, compared=False).prefix_bytes is None
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_sizes_are_read_off_header_and_configuration(family: str, tmp_path: Path) -> None:
     checkpoint = Checkpoint.open(tiny_model(family, tmp_path / family, layers=3))
@@ -195,6 +224,17 @@ def problems(raw: dict[str, Any]) -> dict[str, str]:
     with pytest.raises(ConfigError) as caught:
         prepared(raw)
     return {problem.key: problem.message for problem in caught.value.problems}
+
+
+def test_workers_share_activations_within_what_the_run_file_says(
+    workspace: Path, raw_config: dict[str, Any]
+) -> None:
+    raw_config["execution"] = {"prefix_cache_gb": 0.002}
+    assert prepared(raw_config).worker.prefix_bytes == 0, "nothing is routed"
+    raw_config["dataflow"] = {"space": "path"}
+    assert prepared(raw_config).worker.prefix_bytes == 2 * 10**6
+    raw_config["execution"]["prefix_cache_gb"] = 0
+    assert prepared(raw_config).worker.prefix_bytes == 0
 
 
 @pytest.mark.gpu
