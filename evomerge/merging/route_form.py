@@ -116,9 +116,9 @@ class RouteForm:
             if reason is not None and (step.source, reason) not in told:
                 told.add((step.source, reason))
                 yield (
-                    f"dataflow.steps[{index}], layer {step.layer} of {step.source!r}, has "
-                    f"{_numbers(step, running)}, which no plain checkpoint can express: {reason}. "
-                    "Leave these numbers 1, or choose other models."
+                    f"dataflow.steps[{index}], layer {step.layer} of {step.source!r}: no plain "
+                    f"checkpoint can express {_numbers(step, running)}: {reason}. Leave these "
+                    "numbers 1 (in a search: dataflow.scales none), or choose other models."
                 )
 
     def layer_folds(self, index: int) -> dict[str, Fold]:

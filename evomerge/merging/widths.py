@@ -46,7 +46,7 @@ class Heads:
     def of(cls, config: Mapping[str, Any]) -> "Heads | None":
         """Read them off the language model's configuration; None where it hasn't these keys."""
         n_heads = config.get("num_attention_heads", config.get("n_head"))
-        hidden = config.get("hidden_size", config.get("n_embd"))
+        hidden = _hidden_size(config)
         if not isinstance(n_heads, int) or not isinstance(hidden, int) or n_heads < 1:
             return None
         n_kv_heads = config.get("num_key_value_heads")
@@ -144,6 +144,8 @@ def common_widths(
                 intermediate[key] = widest
     shapes: dict[str, tuple[int, ...]] = {}
     own = {name: _shapes(layers[name]) for name in layers}
+    if len({_hidden_size(configs[name]) for name in layers}) > 1:
+        return Widths(heads, intermediate, shapes)  # which the settings tell; all shapes differ
     for tensor in dict.fromkeys(tensor for found in own.values() for tensor in found):
         options = {name: found[tensor] for name, found in own.items() if tensor in found}
         if len(set(options.values())) < 2:
@@ -186,6 +188,10 @@ def _common_heads(
                 return None
     common = Heads.common([known[name] for name in layers if name in known])
     return None if all(heads == common for heads in known.values()) else common
+
+
+def _hidden_size(config: Mapping[str, Any]) -> Any:
+    return config.get("hidden_size", config.get("n_embd"))
 
 
 def _width(config: Mapping[str, Any], key: str) -> int | None:

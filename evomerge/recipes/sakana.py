@@ -51,10 +51,15 @@ class SakanaRoutes:
     def __init__(self, spec: RouteSpec) -> None:
         self.spec = spec
         self._depth = spec.layers[0][1]
-        if not 2 <= self._depth <= spec.max_steps:
+        if self._depth < 2:
+            raise RecipeError(
+                f"{spec.model!r} has a single layer; the space sakana fixes a first and a last one. "
+                "Choose another model, or take the space path or blocks."
+            )
+        if self._depth > spec.max_steps:
             raise RecipeError(
                 f"{spec.model!r} has {self._depth} layers and max_steps is {spec.max_steps}; the "
-                "space sakana starts at this model, with at least 2 layers. Raise max_steps."
+                "space sakana starts at this model. Raise max_steps."
             )
         self._choices = spec.choices
         n_layers = len(self._choices)

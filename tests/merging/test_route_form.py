@@ -44,7 +44,8 @@ def test_families_without_a_norm_before_refuse_scales(
 ) -> None:
     lab = RouteLab(tmp_path, {"a": config})
     message = refusal(lab, SCALED)
-    assert message.startswith("dataflow.steps[1], layer 1 of 'a', has scale 0.5, which no plain")
+    found = "dataflow.steps[1], layer 1 of 'a': no plain checkpoint can express scale 0.5: "
+    assert message.startswith(found)
     assert reason in message
     lab.merger.check(lab.recipe(route(Step("a", 1), Step("a", 0), Step("a", 1))))
 

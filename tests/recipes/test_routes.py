@@ -390,7 +390,7 @@ def test_values_that_no_route_uses_are_refused() -> None:
     ("kind", "more", "message"),
     [
         ("sakana", {"max_steps": 3}, "'a' has 4 layers and max_steps is 3"),
-        ("sakana", {"layers": (("a", 1), ("b", 3))}, "'a' has 1 layers"),
+        ("sakana", {"layers": (("a", 1), ("b", 3))}, "'a' has a single layer"),
         ("blocks", {"scales": "table"}, "the space blocks has no table of scales"),
         ("path", {"scales": "table"}, "the space path has no table of scales"),
         ("blocks", {"layers": (("none", 3),)}, "can't be called 'none'"),

@@ -83,7 +83,10 @@ def widest_route(spec: RouteSpec) -> Dataflow:
 
 
 def without_step(message: str) -> str:
-    """Return a message on ``widest_route`` without its step's number, which no user wrote."""
+    """Return a message on a route without its step's number.
+
+    No user wrote the steps of ``widest_route``; of a fixed route an entry may be a run of layers.
+    """
     return _STEP.sub("", message)
 
 

@@ -124,7 +124,8 @@ def test_a_fixed_route_must_exist(routed: dict[str, Any]) -> None:
     stage = {"method": "linear", "inputs": ["left", "right"], "weights": {"search": {}}}
     routed["recipe"]["parameters"] = [stage]
     routed["dataflow"] = {"steps": [{"source": "left", "layer": 7}]}
-    assert "takes layer 7 of 'left', which has 2" in problems(routed)["sources"]
+    message = problems(routed)["dataflow.steps"]
+    assert message == "takes layer 7 of 'left', which has 2. Expected 0 to 1."
 
 
 def test_nothing_to_search_is_refused(routed: dict[str, Any]) -> None:
@@ -139,8 +140,8 @@ def test_sources_of_another_width_are_refused(routed: dict[str, Any], workspace:
     routed["sources"]["wide"] = {"path": "wide"}
     routed["dataflow"] = {"space": "path"}
     found = problems(routed)["dataflow"]
-    assert "wide" in found
-    assert "64" in found
+    assert "source 'wide' is configured differently" in found
+    assert "hidden_size 64 instead of 32" in found
     assert "dataflow.steps" not in found
 
 
