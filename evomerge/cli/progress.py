@@ -13,6 +13,7 @@ from evomerge.runs.events import (
     CandidateDone,
     CandidateFailed,
     Draining,
+    Enough,
     Event,
     GenerationDone,
     LedgerAway,
@@ -152,6 +153,8 @@ def sentence(event: Event) -> str | None:
         case LedgerBack():
             waited = f", {event.spooled} results had waited" if event.spooled else ""
             return f"the ledger is back after {duration(event.away_s)}{waited}"
+        case Enough():
+            return f"enough (search.stop.{event.reason}): no more candidates are proposed"
         case Draining():
             return (
                 f"nothing new is begun ({event.reason}); candidates that still run: {event.running}"

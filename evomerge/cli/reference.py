@@ -28,6 +28,7 @@ from evomerge.config import (
     SearchConfig,
     SourceConfig,
     StageConfig,
+    StopConfig,
 )
 from evomerge.recipes.declarations import Declaration
 
@@ -41,6 +42,7 @@ _BLOCKS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`objectives.NAME`", ObjectiveConfig),
     ("`search`", SearchConfig),
     ("`search.phases[i]`", PhaseConfig),
+    ("`search.stop`", StopConfig),
     ("`search.scalarise`", ScalariseConfig),
     ("`execution`", ExecutionConfig),
 )

@@ -17,6 +17,7 @@ from evomerge.config.run import (
     SearchConfig,
     SourceConfig,
     StageConfig,
+    StopConfig,
 )
 from evomerge.config.schema import json_schema
 from evomerge.config.yaml_text import dump_yaml, parse_yaml, read_yaml
@@ -34,6 +35,7 @@ __all__ = [
     "SearchConfig",
     "SourceConfig",
     "StageConfig",
+    "StopConfig",
     "dump_config",
     "dump_yaml",
     "json_schema",

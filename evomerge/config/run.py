@@ -194,6 +194,34 @@ class ObjectiveConfig(_Block):
         return self
 
 
+class ScalariseConfig(_Block):
+    """How several objectives become the one number that the searcher is told."""
+
+    kind: Literal["weighted", "chebyshev", "achievement"] = Field(
+        default="chebyshev",
+        description="weighted adds them; chebyshev takes the one furthest behind the best known; "
+        "achievement the one furthest behind (or least ahead of) the aspiration.",
+    )
+    weights: dict[str, float] | None = Field(
+        default=None, description="Objective → its importance; equal if absent, 0 if left out."
+    )
+    aspiration: dict[str, float] | None = Field(
+        default=None, description="(achievement) objective → the raw value that is aspired to."
+    )
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> "ScalariseConfig":
+        if (self.kind == "achievement") != (self.aspiration is not None):
+            raise ValueError(
+                "achievement needs an aspiration, and only it: give aspiration: {OBJECTIVE: VALUE, "
+                "…} with kind: achievement."
+            )
+        weights = (self.weights or {"": 1.0}).values()
+        if min(weights) < 0 or sum(weights) == 0:
+            raise ValueError(f"got weights {self.weights}, expected none below 0 and not all 0.")
+        return self
+
+
 class PhaseConfig(_Block):
     """One part of a search; what it leaves alone is as the winner before it has it."""
 
@@ -208,6 +236,23 @@ class PhaseConfig(_Block):
         default=None, description="Registered searcher; the best for what is searched if absent."
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Settings of the searcher.")
+
+
+class StopConfig(_Block):
+    """When a search ends before its budget is spent; what runs is finished."""
+
+    target: dict[str, float] | None = Field(
+        default=None,
+        min_length=1,
+        description="Objective → value; a candidate that reaches all of them, and keeps the "
+        "constraints, is enough.",
+    )
+    stagnation: int | None = Field(
+        default=None, ge=1, description="Results in a row that better nothing of the front."
+    )
+    device_hours: float | None = Field(
+        default=None, gt=0, description="Hours that devices were held, working or waiting."
+    )
 
 
 class SearchConfig(_Block):
@@ -227,10 +272,18 @@ class SearchConfig(_Block):
         "soon as a worker is free.",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Settings of the searcher.")
+    scalarise: ScalariseConfig | None = Field(
+        default=None,
+        description="Search several objectives with a searcher of one, by one number made of them.",
+    )
     phases: list[PhaseConfig] | None = Field(
         default=None,
         min_length=2,
         description="Parts of the search, one after the other, instead of searcher and options.",
+    )
+    stop: StopConfig = Field(
+        default_factory=StopConfig,
+        description="When to end before the budget is spent.",
     )
     warm_starts: bool = Field(
         default=True, description="Try base, parents, uniform average and published defaults first."

@@ -128,14 +128,23 @@ class Rescoring(Event):
 
 
 @dataclass(frozen=True)
+class Enough(Event):
+    """A rule ends the search before its budget: ``target``, ``stagnation``, ``device_hours``."""
+
+    reason: str
+    progress: Progress
+
+
+@dataclass(frozen=True)
 class Finished(Event):
-    """The budget is spent and the finalists are re-scored.
+    """The budget is spent, or a rule ended the search, and the finalists are re-scored.
 
     Args:
         best: Best by validation score; with several objectives the first of the front.
         front: The best alone, or the Pareto front by validation scores.
         objectives: Validation values of ``best``.
-        reason: ``budget``, or ``exhausted`` where the searcher had nothing left to propose.
+        reason: ``budget``, ``exhausted`` where the searcher had nothing left to propose, or the
+            rule that ended the search.
         progress: Final counts.
     """
 

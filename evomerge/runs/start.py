@@ -14,6 +14,7 @@ from evomerge.config.load import dump_config, parse_config
 from evomerge.config.run import RunConfig
 from evomerge.errors import ConfigError, LedgerError, Problem
 from evomerge.recipes.space import Genome
+from evomerge.runs.driver.enough import StopRules
 from evomerge.runs.driver.heart import held_run
 from evomerge.runs.driver.loop import Run
 from evomerge.runs.driver.plan import Plan
@@ -27,7 +28,7 @@ from evomerge.runs.setup.prepare import Prepared, prepare
 from evomerge.runs.versions import versions_now
 
 RUNS = Path("runs")
-CHANGEABLE = ("search.budget", "search.identical_failures", "execution")
+CHANGEABLE = ("search.budget", "search.identical_failures", "search.stop", "execution")
 """Keys of the run file that a resume may change."""
 
 
@@ -227,6 +228,7 @@ def _plan(
         objectives=prepared.objectives,
         finalists=config.search.finalists,
         identical_failures=config.search.identical_failures,
+        stop_rules=_stop_rules(config),
         dtype=config.recipe.dtype,
         numeric_class=prepared.numeric_class,
         reuse=row.reuse,
@@ -240,6 +242,11 @@ def _plan(
         folder=folder,
         sizes=prepared.sizes,
     )
+
+
+def _stop_rules(config: RunConfig) -> StopRules:
+    given = config.search.stop
+    return StopRules(given.target or {}, given.stagnation, given.device_hours)
 
 
 def _mended_plugins(row: RunRow) -> bool:

@@ -4,7 +4,7 @@ Proposals are stored before anything acts on them, and results before the search
 ledger's order is the order in which the searcher lived it, so a resume can say it all again.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,12 @@ from evomerge.errors import LedgerError
 from evomerge.execution.protocol import Failure
 from evomerge.recipes.recipe import Recipe
 from evomerge.recipes.space import SearchSpace
+from evomerge.runs.driver.enough import Watch
 from evomerge.runs.driver.patience import Patience
 from evomerge.runs.driver.replay import evaluations_of
 from evomerge.runs.driver.scoring import Pending
 from evomerge.runs.driver.state import SEARCH, SearchState
-from evomerge.runs.events import Asked, Event
+from evomerge.runs.events import Asked, Enough, Event
 from evomerge.runs.examples import FreshExamples
 from evomerge.runs.ledger.rows import Block, CandidateRow
 from evomerge.runs.ledger.writer import RunWriter
@@ -45,6 +46,7 @@ class Dialogue:
         patience: Writes to a ledger that may be away.
         sizes: Counts steps and parameters of recipes; None where nothing needs them.
         examples: Utilities of single examples; None for a searcher that needs none.
+        watch: Says when it is enough before the budget is spent; None for never.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Dialogue:
         patience: Patience,
         sizes: Sizes | None = None,
         examples: FreshExamples | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._searcher = searcher
         self._space = space
@@ -66,6 +69,7 @@ class Dialogue:
         self._patience = patience
         self._sizes = sizes
         self._examples = examples
+        self._watch = watch
         self._fresh: dict[str, Recipe] = {}  # stored here and not yet scored
 
     def ask(self, n: int | None) -> list[Proposal]:
@@ -135,6 +139,25 @@ class Dialogue:
             keep_answers=keep_answers,
         )
 
+    def enough(self, outstanding: int, device_s: float) -> Iterator[Event]:
+        """End the search with what is scored or handed out, if a rule says so.
+
+        Args:
+            outstanding: Candidates that are handed out.
+            device_s: Device-seconds of all attempts, waiting included.
+        """
+        state, watch = self._state, self._watch
+        reason = "" if watch is None else watch.reason(device_s)
+        budget = state.progress.evaluated + outstanding
+        if watch is None or not reason or budget >= state.budget:
+            return
+        body = {"budget": budget, "reason": reason}
+        event = Enough(reason, state.progress)
+        yield from self._patience.write(lambda: self._writer.decide("extend", body, event))
+        state.decided("extend", body)
+        watch.extended(body)
+        yield event
+
     def scored(self, candidate_id: str, blocks: Sequence[Block]) -> None:
         """Take a candidate's scores on the search split, which the searcher will be told of."""
         if self._examples is not None:
@@ -184,5 +207,7 @@ class Dialogue:
     def told(self, tell: Tell) -> None:
         """Tell the searcher what is committed."""
         self._state.decided("tell", tell.body)
+        if self._watch is not None:
+            self._watch.told(tell.body["results"])
         examples_of = None if self._examples is None else self._examples.take
         self._searcher.tell(evaluations_of(tell.body["results"], examples_of))

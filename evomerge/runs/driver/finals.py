@@ -123,7 +123,7 @@ class Finals:
             "best": order.best,
             "front": list(order.front),
             "finalists": finalists,
-            "reason": "exhausted" if state.exhausted else "budget",
+            "reason": state.ended_by or ("exhausted" if state.exhausted else "budget"),
             "budget": state.budget,
         }
         yield from self._patience.write(lambda: self._writer.decide("final", body))

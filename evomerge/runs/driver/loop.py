@@ -13,6 +13,7 @@ from evomerge.errors import ExecutionError, LedgerError, RunFailedError
 from evomerge.execution.protocol import WorkerState
 from evomerge.runs.driver.dialogue import Dialogue
 from evomerge.runs.driver.dispatch import Dispatcher
+from evomerge.runs.driver.enough import Watch
 from evomerge.runs.driver.finals import FinalistsPace, Finals
 from evomerge.runs.driver.pace import GenerationPace, Pace, SteadyPace
 from evomerge.runs.driver.patience import GivenUp, Patience
@@ -137,6 +138,11 @@ class Run:
             self._patience,
             plan.sizes,
             self._examples,
+            Watch(
+                plan.stop_rules,
+                plan.objectives,
+                [(item.kind, item.body) for item in records.decisions("tell", "extend")],
+            ),
         )
         self._stops = Stops(
             state,

@@ -81,6 +81,7 @@ class GenerationPace:
             yield from self._dialogue.tell(self._results(ask))
             ask = None
         if ask is None:
+            yield from self._dialogue.enough(0, self._tally.spent.held_device_s)
             if state.progress.evaluated >= state.budget or state.exhausted:
                 return
             yield from self._dialogue.store(self._dialogue.ask(None), None)
@@ -159,6 +160,8 @@ class SteadyPace:
             yield from self._store(self._thought)
         if (tell := self.tell()) is not None:
             yield from self._dialogue.tell(tell)
+        outstanding = self._dispatcher.outstanding
+        yield from self._dialogue.enough(outstanding, self._tally.spent.held_device_s)
         n = self._wanted()
         if n:
             self._thought = _Thought(self._dialogue.ask, n, in_line=self._in_line)

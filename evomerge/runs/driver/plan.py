@@ -1,7 +1,7 @@
 """What a run is made of besides its records: space, searcher, executor, evaluators, settings."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +9,7 @@ from evomerge.evaluation.protocol import Evaluator
 from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.protocol import Executor
 from evomerge.recipes.space import SearchSpace
+from evomerge.runs.driver.enough import StopRules
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.sizes import Sizes
 from evomerge.search.protocol import Searcher
@@ -38,6 +39,7 @@ class Plan:
         disk_reserve_gb: GB that stay free on the disk.
         disk_budget_gb: GB that folder and ledger may take; None for no limit.
         folder: The run's folder, for results that wait for the ledger, and figures; None for none.
+        stop_rules: When to end before the budget is spent.
         sizes: Counts steps and parameters of recipes; None where nothing needs them.
     """
 
@@ -60,6 +62,7 @@ class Plan:
     disk_reserve_gb: float = 0.0
     disk_budget_gb: float | None = None
     folder: Path | None = None
+    stop_rules: StopRules = field(default_factory=StopRules)
     sizes: Sizes | None = None
 
     @property

@@ -41,6 +41,7 @@ class SearchState:
         n_attempts: Attempts in the ledger, lost ones among them.
         spent: What those that were loaded took.
         streak: (candidate, split) of the latest settled attempts, as long as all failed alike.
+        ended_by: Rule that cut the budget to what was proposed; empty for none.
         final: Body of the last ``final`` decision that nothing came after; None otherwise.
     """
 
@@ -58,6 +59,7 @@ class SearchState:
     n_attempts: int = 0
     spent: Spent = field(default_factory=Spent)
     streak: list[tuple[str, str]] = field(default_factory=list)
+    ended_by: str = ""
     final: Mapping[str, Any] | None = None
 
     @classmethod
@@ -90,6 +92,7 @@ class SearchState:
                 self._tell(name)
         elif kind == "extend":
             self.budget = body["budget"]
+            self.ended_by = body.get("reason", "")
             self.final = None
         elif kind == "final":
             self.final = body
