@@ -93,7 +93,10 @@ class _End:
 def _size(space: "SearchSpace") -> str:
     """Return what there is to search: ``18 genes``, ``paths of up to 12 steps``, or both."""
     from evomerge.recipes.paths import PathSpace
+    from evomerge.recipes.segment_space import SegmentSpace
 
+    if isinstance(space, SegmentSpace):
+        return f"segments of {len(space.inputs)} sources"
     genes = [f"{len(space.genes)} genes"] if space.genes else []
     paths = [f"paths of up to {space.max_steps} steps"] if isinstance(space, PathSpace) else []
     return " and ".join([*paths, *genes])

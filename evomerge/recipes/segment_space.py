@@ -286,7 +286,7 @@ def _sizes(names: Sequence[str], tensors: Sequence[TensorFacts]) -> tuple[int, .
         sum(size for role, size in total.items() if chromosome(names, role) == name)
         for name in names
     )
-    if 0 in sizes:
+    if places and 0 in sizes:
         raise RecipeError(
             f"the model has no tensors for the chromosome {names[sizes.index(0)]}. Remove it."
         )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.errors import SearchError
+from evomerge.recipes.segment_space import SegmentSpace
 from evomerge.recipes.space import SearchSpace
 from evomerge.search.protocol import Evaluation, Proposal, Start
 
@@ -142,7 +143,7 @@ class AskBook:
 
     def propose(
         self,
-        points: NDArray[np.float64],
+        points: Sequence[NDArray[np.float64]] | NDArray[np.float64],
         *,
         starts: Sequence[Start] = (),
         parents: Sequence[tuple[str, ...]] | None = None,
@@ -152,10 +153,13 @@ class AskBook:
         This closes the ask: the next one has the next number.
         """
         rows = [np.asarray(start.genome, dtype=np.float64) for start in starts]
-        rows += list(np.asarray(points, dtype=np.float64).reshape(-1, self.space.n_dims))
+        rows += [np.asarray(point, dtype=np.float64) for point in points]
         if not rows:
             return []
-        genomes = self.space.snap(np.array(rows))
+        if self.space.is_cube:
+            genomes = list(self.space.snap(np.array(rows)))
+        else:  # lengths may differ
+            genomes = [self.space.snap(row) for row in rows]
         origins = [f"warm:{start.label}" for start in starts]
         origins += [self.name] * (len(rows) - len(starts))
         lineage = [()] * len(starts) + list(parents or [()] * (len(rows) - len(starts)))
@@ -240,7 +244,7 @@ def seeded_globals(*seed: int) -> Iterator[None]:
 
 
 def need_cube(name: str, space: SearchSpace) -> None:
-    """Refuse a space of paths.
+    """Refuse a space of paths or of segments.
 
     Args:
         name: The searcher that needs the unit cube.
@@ -249,6 +253,11 @@ def need_cube(name: str, space: SearchSpace) -> None:
     Raises:
         SearchError: Genomes of ``space`` are no points of a cube.
     """
+    if isinstance(space, SegmentSpace):
+        raise SearchError(
+            f"{name} searches numbers and choices, but this run searches segments. Use the "
+            "searcher m2n2 or random."
+        )
     if not space.is_cube:
         raise SearchError(
             f"{name} searches numbers and choices, but this run searches paths (dataflow.space: "

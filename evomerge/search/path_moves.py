@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.errors import SearchError
 from evomerge.recipes.paths import END, PathSpace
+from evomerge.recipes.segment_space import SegmentSpace
 from evomerge.recipes.space import SearchSpace
 
 FINEST, COARSEST = 0.003, 0.3
@@ -46,9 +48,17 @@ class Layout:
 
     Args:
         space: What is searched.
+
+    Raises:
+        SearchError: It is a space of segments, which has no moves.
     """
 
     def __init__(self, space: SearchSpace) -> None:
+        if isinstance(space, SegmentSpace):
+            raise SearchError(
+                "path_evolution searches paths and numbers, but this run searches segments. Use "
+                "the searcher m2n2 or random."
+            )
         self.space = space
         self.n_genes = len(space.genes)
         self.paths = space if isinstance(space, PathSpace) else None

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from evomerge.recipes.declarations import Parameter
+from evomerge.recipes.segment_space import SegmentSpace
 from evomerge.recipes.space import SearchSpace
 from evomerge.search.asks import AskBook
 from evomerge.search.path_moves import Layout
@@ -22,7 +23,8 @@ STATE = ("_book",)
 class RandomSearcher:
     """Propose genomes uniformly: the baseline that every other searcher should beat.
 
-    A path's length is drawn first, then each of its steps.
+    A path's length is drawn first, then each of its steps. Segments are cut once, with shares of
+    all sources on both sides.
 
     Late results: nothing depends on results, so their order doesn't matter. ``ask(n)`` draws again,
     up to eight times, what was proposed before, in spaces of paths, or of whole numbers, steps and
@@ -46,7 +48,7 @@ class RandomSearcher:
         population: int = 16,
     ) -> None:
         self._book = AskBook("random", space, seed=seed, starts=starts)
-        self._layout = Layout(space)
+        self._draw = space.draw if isinstance(space, SegmentSpace) else Layout(space).random
         self._population = population
 
     def ask(self, n: int | None = None) -> list[Proposal]:
@@ -54,10 +56,10 @@ class RandomSearcher:
         size = self._book.size(n, self._population)
         starts = self._book.take_starts(size)
         rng = self._book.generator()
-        points = [self._layout.random(rng) for _ in range(size - len(starts))]
+        points = [self._draw(rng) for _ in range(size - len(starts))]
         if n is not None:
-            points = self._book.without_copies(points, np.asarray, lambda: self._layout.random(rng))
-        return self._book.propose(np.array(points), starts=starts)
+            points = self._book.without_copies(points, np.asarray, lambda: self._draw(rng))
+        return self._book.propose(points, starts=starts)
 
     def tell(self, evaluations: Iterable[Evaluation]) -> None:
         """Strike the results off; they change nothing."""

@@ -1,0 +1,319 @@
+"""The m2n2 searcher: crossovers with moving split points in a population kept diverse by niches."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.errors import SearchError
+from evomerge.recipes.declarations import Parameter
+from evomerge.recipes.segment_space import Pieces, SegmentSpace
+from evomerge.recipes.space import SearchSpace
+from evomerge.search.asks import TRIES, AskBook
+from evomerge.search.niches import attraction, fitness
+from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
+from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
+
+FLAT = 1e-6
+"""Sine of the angle up to which parents are joined by a straight line, as in the authors' code."""
+STATE = ("_book", "_members", "_born", "_ids")
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model of the archive.
+
+    Args:
+        id: Its candidate.
+        genome: Its encoding.
+        scores: Utility of each example, shape ``(n,)``; 0 where it has none.
+        violation: By how much it misses the run's constraints.
+        born: How many joined the archive before it.
+    """
+
+    id: str
+    genome: Array
+    scores: Array
+    violation: float
+    born: int
+
+
+@searcher(
+    "m2n2",
+    parameters=[
+        Parameter("archive", "int", "Models that are kept.", default=20, low=2),
+        Parameter(
+            "alpha",
+            "float",
+            "How much models that solve the same examples share them; 0: a plain genetic search.",
+            default=1.0,
+            low=0.0,
+            high=10.0,
+        ),
+        Parameter(
+            "attraction",
+            "bool",
+            "Draw the second parent by what it adds to the first, not by its fitness.",
+            default=True,
+        ),
+        Parameter(
+            "split_point",
+            "bool",
+            "Cut parents at a random place; otherwise one weight joins them everywhere.",
+            default=True,
+        ),
+        Parameter("children", "int", "Candidates per generation.", default=1, low=1),
+    ],
+    paper="arXiv:2508.16204",
+    multi_objective=True,
+)
+class M2N2Searcher:
+    """Cross models at random split points, and let those survive that solve what others don't.
+
+    Needs a space of segments. It begins with the sources, each as it is; they count as candidates.
+    A child is the SLERP of two parents with a random weight w before a random flat index and 1 − w
+    after it; one angle for the whole model, or for each chromosome, which then has a cut and a
+    weight of its own. The first parent is drawn by fitness, where examples are shared by those
+    that solve them, the second by how much it adds where the first is weak. The child joins the
+    archive, fitness is computed again, and the worst leaves; of equal ones the older.
+
+    With several objectives the examples of all of them count. A failed candidate never joins. One
+    that misses constraints leaves before all that keep them, and is a parent only while fewer than
+    two keep them. A child that equals an earlier proposal is drawn again, up to eight times. Until
+    two models have scores, the sources are crossed with each other.
+
+    Late results: a result joins the archive when it comes; nothing waits for a generation.
+    ``ask()`` gives ``children`` candidates, ``ask(n)`` as many as asked for. With one source
+    there is nothing to propose but that.
+
+    Args:
+        space: What is searched.
+        seed: Equal seeds and equal tells give equal proposals.
+        n_objectives: Any number; only examples are used.
+        starts: Genomes of generation 0; sources that aren't among them come first.
+        archive: Models that are kept.
+        alpha: How much models that solve the same examples share them.
+        attraction: Draw the second parent by what it adds to the first.
+        split_point: Cut parents at a random place.
+        children: Candidates per generation.
+
+    Raises:
+        SearchError: The space isn't one of segments.
+
+    Source: Abrantes et al. 2025, arXiv:2508.16204. Without attraction the authors' code may draw
+    one member twice, which makes a copy of it; here the second parent is always another.
+    """
+
+    needs_examples = True
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        seed: int,
+        n_objectives: int = 1,
+        starts: Sequence[Start] = (),
+        archive: int = 20,
+        alpha: float = 1.0,
+        attraction: bool = True,
+        split_point: bool = True,
+        children: int = 1,
+    ) -> None:
+        if not isinstance(space, SegmentSpace):
+            raise SearchError(
+                "m2n2 searches runs of flat indices, but this run has none. Take the method "
+                "segments with 'segments: search', or another searcher."
+            )
+        self._space = space
+        sources = [space.alone(index) for index in range(len(space.inputs))]
+        given = [np.asarray(start.genome) for start in starts]
+        added = [
+            Start(f"parent:{name}", genome)
+            for name, genome in zip(space.inputs, sources, strict=True)
+            if not any(np.array_equal(genome, other) for other in given)
+        ]
+        self._sources = sources
+        self._ids = [""] * len(sources)
+        self._book = AskBook("m2n2", space, seed=seed, starts=[*added, *starts])
+        self._archive = archive
+        self._alpha = alpha
+        self._attraction = attraction
+        self._split_point = split_point
+        self._children = children
+        self._members: list[Member] = []
+        self._born = 0
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The archive, in the order of joining."""
+        return tuple(self._members)
+
+    def ask(self, n: int | None = None) -> list[Proposal]:
+        """Return ``n`` proposals: starts that are left, then children of the archive."""
+        size = self._book.size(n, self._children)
+        starts = self._book.take_starts(size)
+        for place, start in enumerate(starts):
+            for index, source in enumerate(self._sources):
+                if np.array_equal(start.genome, source):
+                    self._ids[index] = f"{self._book.asked}-{place}"
+        rng = self._book.generator()
+        children: list[Array] = []
+        parents: list[tuple[str, ...]] = []
+        if len(self._sources) > 1:
+            pool = self._pool()
+            for _ in range(size - len(starts)):
+                child, names = self._child(pool, children, rng)
+                children.append(child)
+                parents.append(names)
+        return self._book.propose(children, starts=starts, parents=parents)
+
+    def tell(self, evaluations: Iterable[Evaluation]) -> None:
+        """Take evaluations in any order; each joins the archive, and the worst leaves.
+
+        Raises:
+            SearchError: A result without scores of examples.
+        """
+        evaluations = list(evaluations)
+        for evaluation in evaluations:
+            if evaluation.values is not None and evaluation.examples is None:
+                raise SearchError(
+                    f"the result of {evaluation.candidate_id!r} has no scores of examples, which "
+                    "m2n2 lives by. Use evaluators that score example by example."
+                )
+        for evaluation, told in zip(evaluations, self._book.take(evaluations), strict=True):
+            if told.values is None or evaluation.examples is None:
+                continue
+            scores = np.clip(np.nan_to_num(evaluation.examples, nan=0.0), 0.0, 1.0)
+            member = Member(
+                evaluation.candidate_id, told.genome, scores, evaluation.violation, self._born
+            )
+            self._born += 1
+            self._members.append(member)
+            if len(self._members) > self._archive:
+                del self._members[self._worst()]
+
+    def snapshot(self) -> Snapshot:
+        """Return the state as plain data and arrays."""
+        return take_snapshot(self, STATE)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take the state of a snapshot."""
+        put_back(self, snapshot)
+
+    def _pool(self) -> list[Member]:
+        """The members that may become parents; before there are two, the sources."""
+        feasible = [member for member in self._members if member.violation == 0]
+        if len(feasible) > 1:
+            return feasible
+        if len(self._members) > 1:
+            return self._members
+        named = zip(self._ids, self._sources, strict=True)
+        return [Member(name, genome, np.zeros(1), 0.0, 0) for name, genome in named]
+
+    def _worst(self) -> int:
+        """The member that leaves: most in violation, then least fit, then oldest."""
+        violations = np.array([member.violation for member in self._members])
+        feasible = np.flatnonzero(violations == 0)
+        # What misses constraints takes no examples from what keeps them.
+        fit = np.zeros(len(self._members))
+        competing = feasible if len(feasible) else np.arange(len(self._members))
+        fit[competing] = fitness(_scores([self._members[i] for i in competing]), alpha=self._alpha)
+        return int(np.lexsort((fit, -violations))[0])  # stable: the oldest of equal ones
+
+    def _child(
+        self, pool: Sequence[Member], others: Sequence[Array], rng: np.random.Generator
+    ) -> tuple[Array, tuple[str, ...]]:
+        """Return a child that is no copy of an earlier proposal, if one is found."""
+        scores = _scores(pool)
+        fit = fitness(scores, alpha=self._alpha)
+        for attempt in range(TRIES):
+            one = _drawn(fit, rng)
+            worth = attraction(scores, one) if self._attraction else fit.copy()
+            worth[one] = 0.0
+            if not worth.any():
+                worth = fit.copy()
+                worth[one] = 0.0
+            two = _drawn(worth, rng, but=one)
+            child = self._cross(pool[one].genome, pool[two].genome, rng)
+            if attempt == TRIES - 1 or not self._book.is_copy(child, others):
+                break
+        names = tuple(name for name in (pool[one].id, pool[two].id) if name)
+        return child, names
+
+    def _cross(self, one: Array, two: Array, rng: np.random.Generator) -> Array:
+        parts = []
+        pairs = zip(self._space.unpack(one), self._space.unpack(two), strict=True)
+        for index, (a, b) in enumerate(pairs):
+            size = self._space.sizes[index]
+            split = size
+            if self._split_point:
+                split = self._space.cut(index, int(rng.integers(size)))
+            parts.append(crossover(self._space, index, a, b, split=split, weight=rng.random()))
+        return self._space.pack(parts)
+
+
+def crossover(
+    space: SegmentSpace, index: int, one: Pieces, two: Pieces, *, split: int, weight: float
+) -> Pieces:
+    """Return the SLERP of two parents with ``weight`` of the second before ``split``.
+
+    Args:
+        space: Gives inner products of the sources.
+        index: The chromosome.
+        one: The first parent's coefficients there.
+        two: The second's.
+        split: Flat index from which on the second has 1 − ``weight``.
+        weight: 0 to 1.
+    """
+    ends = np.union1d(one.ends, two.ends)
+    if 0 < split < ends[-1]:
+        ends = np.union1d(ends, [split])
+    a = one.weights[np.searchsorted(one.ends, ends)]
+    b = two.weights[np.searchsorted(two.ends, ends)]
+    angle = _angle(space.gram(index, ends), a, b)
+    t = np.where(ends <= split, weight, 1.0 - weight)[:, None]
+    if math.sin(angle) > FLAT:
+        child = (np.sin((1.0 - t) * angle) * a + np.sin(t * angle) * b) / math.sin(angle)
+    else:
+        child = (1.0 - t) * a + t * b
+    return Pieces(ends, child).joined()
+
+
+def _angle(gram: Array, a: Array, b: Array) -> float:
+    """Return the angle between two models, 0 where one of them is 0.
+
+    Args:
+        gram: Inner products of the sources in each segment, shape ``(m, n, n)``.
+        a: Coefficients of the one, shape ``(m, n)``.
+        b: Those of the other.
+    """
+
+    def product(x: Array, y: Array) -> float:
+        return float(np.einsum("mi,mij,mj->", x, gram, y))
+
+    norms = product(a, a), product(b, b)
+    if min(norms) <= 0:
+        return 0.0
+    cosine = product(a, b) / math.sqrt(norms[0]) / math.sqrt(norms[1])
+    # Rounded far below what weights resolve: the sums' last bits depend on how they were added.
+    return round(math.acos(min(1.0, max(-1.0, cosine))), 9)
+
+
+def _scores(members: Sequence[Member]) -> Array:
+    """The members' scores, shape ``(m, n)``."""
+    return np.array([member.scores for member in members])
+
+
+def _drawn(worth: Array, rng: np.random.Generator, but: int | None = None) -> int:
+    """Return an index drawn in proportion to ``worth``; all alike, but one, where it is all 0."""
+    total = worth.sum()
+    if total <= 0:
+        worth = np.ones(len(worth))
+        if but is not None:
+            worth[but] = 0.0
+        total = worth.sum()
+    return int(rng.choice(len(worth), p=worth / total))

@@ -1,0 +1,81 @@
+"""Competition for examples: who feeds on which, how well, and who would complement whom.
+
+Each example is a resource that the members of a population share in proportion to their scores on
+it. Pure functions of a score matrix, for the searcher and for readers of a run alike.
+
+Source: Abrantes et al. 2025, arXiv:2508.16204, and its code (SakanaAI/natural_niches).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def known(scores: Array) -> Array:
+    """Return ``scores`` with 0 where an example has none (NaN): who wasn't scored wins nothing."""
+    return np.where(np.isnan(scores), 0.0, scores)
+
+
+def fitness(scores: Array, *, alpha: float = 1.0) -> Array:
+    """Return what each member gets of all examples.
+
+    Of example j, which has the capacity c = maxᵢ sᵢⱼ (1 where scores are 0 and 1 and anyone
+    solves it), member i gets c · sᵢⱼ / (Σₖ sₖⱼ)^α. Examples that nobody solves feed nobody. The
+    figure means something only beside those of the same population.
+
+    Args:
+        scores: Utilities in [0, 1], shape ``(m, n)``: members by examples; NaN counts as 0.
+        alpha: How much members share: 1 all, 0 nothing (plain sums of scores, weighted by c).
+
+    Returns:
+        Shape ``(m,)``.
+    """
+    s = known(scores)
+    total: Array = (s * _price(s, alpha)).sum(axis=1)
+    return total
+
+
+def attraction(scores: Array, first: int) -> Array:
+    """Return how much better than member ``first`` each member is where that is worth something.
+
+    Member b gets Σⱼ c / (Σₖ sₖⱼ) · max(0, s_b,ⱼ − s_first,ⱼ); ``first`` itself gets 0.
+
+    Args:
+        scores: Utilities in [0, 1], shape ``(m, n)``; NaN counts as 0.
+        first: The first parent.
+
+    Returns:
+        Shape ``(m,)``.
+    """
+    s = known(scores)
+    gain: Array = (np.maximum(0.0, s - s[first]) * _price(s, 1.0)).sum(axis=1)
+    return gain
+
+
+def coverage(scores: Array) -> float:
+    """Return the mean over examples of the best member's score; 0 for no members or examples."""
+    return float(known(scores).max(axis=0).mean()) if np.size(scores) else 0.0
+
+
+def wins(scores: Array) -> NDArray[np.bool_]:
+    """Return which members have the best score on each example, and more than 0; ``(m, n)``."""
+    s = known(scores)
+    best = s.max(axis=0, initial=0.0)
+    return np.asarray((s == best) & (best > 0))
+
+
+def sole_wins(scores: Array) -> NDArray[np.bool_]:
+    """Return which examples each member alone is best on, shape ``(m, n)``: its niche.
+
+    An example that nobody else is as good on falls back when its member leaves.
+    """
+    won = wins(scores)
+    return won & (won.sum(axis=0) == 1)
+
+
+def _price(s: Array, alpha: float) -> Array:
+    """What a full score on each example is worth, shape ``(n,)``."""
+    total = s.sum(axis=0)
+    capacity = s.max(axis=0, initial=0.0)
+    return np.where(total > 0, capacity / np.where(total > 0, total, 1.0) ** alpha, 0.0)
