@@ -230,19 +230,22 @@ class M2N2Searcher:
         """Return a child that is no copy of an earlier proposal, if one is found."""
         scores = _scores(pool)
         fit = fitness(scores, alpha=self._alpha)
-        for attempt in range(TRIES):
-            one = _drawn(fit, rng)
-            worth = attraction(scores, one) if self._attraction else fit.copy()
-            worth[one] = 0.0
-            if not worth.any():
-                worth = fit.copy()
-                worth[one] = 0.0
-            two = _drawn(worth, rng, but=one)
-            child = self._cross(pool[one].genome, pool[two].genome, rng)
-            if attempt == TRIES - 1 or not self._book.is_copy(child, others):
+        one, two, child = self._draw(pool, scores, fit, rng)
+        for _ in range(TRIES - 1):
+            if not self._book.is_copy(child, others):
                 break
-        names = tuple(name for name in (pool[one].id, pool[two].id) if name)
-        return child, names
+            one, two, child = self._draw(pool, scores, fit, rng)
+        return child, tuple(name for name in (pool[one].id, pool[two].id) if name)
+
+    def _draw(
+        self, pool: Sequence[Member], scores: Array, fit: Array, rng: np.random.Generator
+    ) -> tuple[int, int, Array]:
+        """Return two parents' places in the pool, and a child of theirs."""
+        one = _drawn(fit, rng)
+        beside = np.where(np.arange(len(fit)) == one, 0.0, fit)
+        added = attraction(scores, one) if self._attraction else beside
+        two = _drawn(added if added.any() else beside, rng, but=one)
+        return one, two, self._cross(pool[one].genome, pool[two].genome, rng)
 
     def _cross(self, one: Array, two: Array, rng: np.random.Generator) -> Array:
         parts = []

@@ -7,10 +7,13 @@ from typing import Any
 from evomerge.config.run import RunConfig
 from evomerge.errors import EvomergeError, MergeError, Problem, ProblemsError
 from evomerge.merging.engine import Merger
+from evomerge.merging.gram import GramSums
 from evomerge.merging.registry import METHODS
+from evomerge.models.cache import cache_dir
 from evomerge.models.tokenizers import vocabulary_difference
 from evomerge.recipes.build import RecipeSpec, build_space
 from evomerge.recipes.recipe import Source
+from evomerge.recipes.segment_space import SegmentSpace
 from evomerge.recipes.space import SearchSpace
 from evomerge.runs.setup.routes import (
     donors,
@@ -77,7 +80,7 @@ class Spaces:
         ]
         model = sources[self.base].checkpoint if self.base in sources else None
         try:
-            return build_space(
+            space = build_space(
                 recipe_spec(config, known),
                 METHODS.declarations(),
                 model.n_layers if model else 0,
@@ -88,6 +91,14 @@ class Spaces:
             # A base that isn't a source is reported once, under its own key.
             problems += [p for p in error.problems if p.key != "base"]
             return None
+        if isinstance(space, SegmentSpace) and set(space.inputs) <= set(sources):
+            space.products = GramSums(
+                [sources[name].checkpoint for name in space.inputs],
+                [sources[name].source for name in space.inputs],
+                space.chromosomes,
+                cache_dir() / "statistics",
+            )
+        return space
 
     def _check_fit(self, config: RunConfig, space: SearchSpace, problems: list[Problem]) -> None:
         """Check that the sources can be merged, and all routes exported.
