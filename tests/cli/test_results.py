@@ -155,3 +155,15 @@ def test_a_recipe_alone_is_exported_and_merged_again(
     call("merge", "best.yaml", "--out", "again")
     weights = [(workspace / name / "model.safetensors").read_bytes() for name in ("best", "again")]
     assert weights[0] == weights[1]
+
+
+def test_diff_shows_two_candidates_side_by_side(finished_run: Path) -> None:
+    (best,) = call_json("front", finished_run)["front"]
+    other = "0-0" if best["candidate"] != "0-0" else "0-1"
+    found = call_json("diff", finished_run, "best", other)
+    assert found["candidates"] == [best["candidate"], other]
+    assert found["genes"]
+    out, _ = call("diff", finished_run, "best", other)
+    assert f"{best['candidate']} minus {other}" in out
+    assert "Genes that differ" in out
+    assert "Both are one recipe." in call("diff", finished_run, other, other)[1]
