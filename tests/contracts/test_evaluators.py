@@ -17,6 +17,8 @@ from tests.fixtures_models import tiny_model
 ROOT = Path(__file__).parents[2]
 PLUGINS = ("arithmetic", "language_id", "negative_flips")
 BUILT_IN = ("generation", "lm_eval", "log_likelihood", "multiple_choice", "perplexity")
+MEASURED = ("latency",)
+"""What it gives depends on the clock; see tests/evaluation/tasks/test_latency.py."""
 SIZES = {"search": 11, "validation": 5, "test": 4}
 SMALL = {"splits": SIZES, "block_size": 4, "batch_size": 3}
 
@@ -89,13 +91,13 @@ def build(kind: str, options: dict[str, Any], seed: int = 0) -> Any:
 
 
 def test_the_suite_covers_everything_registered() -> None:
-    assert set(EVALUATORS.names()) == {*PLUGINS, *BUILT_IN}
+    assert set(EVALUATORS.names()) == {*PLUGINS, *BUILT_IN, *MEASURED}
 
 
 every = pytest.mark.parametrize("kind", [*BUILT_IN, *PLUGINS])
 
 
-@every
+@pytest.mark.parametrize("kind", [*BUILT_IN, *PLUGINS, *MEASURED])
 def test_declarations_have_help_and_defaults_that_pass(kind: str) -> None:
     declaration = EVALUATORS.declarations()[kind]
     assert declaration.summary.endswith(".")
