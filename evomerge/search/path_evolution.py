@@ -6,20 +6,23 @@ A model of the scores so far chooses among children, since a child costs next to
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.recipes.declarations import Parameter
 from evomerge.recipes.space import SearchSpace
-from evomerge.search.asks import TRIES, AskBook
+from evomerge.search.asks import TRIES, AskBook, Told, ranked
+from evomerge.search.fronts import pareto_ranks
 from evomerge.search.path_model import PathModel
 from evomerge.search.path_moves import (
     Layout,
+    change_scales,
+    change_steps,
     cross_numbers,
     cross_paths,
     mutate_numbers,
-    mutate_path,
 )
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
 from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
@@ -32,19 +35,46 @@ WINDOW = 256
 """Scores that the model learns from: half the best, half the latest."""
 TOURNAMENT = 3
 """Members that a parent is the best of."""
-STATE = ("_book", "_known", "_members", "_born", "_near")
+STALLED = 40
+"""Children with other steps, none better than all before, after which steps no longer pay."""
+SCALES_EARLY, SCALES_LATE = 0.03, 0.5
+"""Share of children with other scales: while changes of steps pay, and after."""
+GENES = 0.4
+"""Share of children with other numbers beside the path."""
+STATE = ("_book", "_known", "_members", "_born", "_near", "_other_steps", "_since_better")
 
 Array = NDArray[np.float64]
+Kind = Literal["steps", "scales", "genes"]
 
 
 @dataclass(frozen=True)
 class _Member:
-    """A candidate that may become a parent."""
+    """A candidate that may become a parent; ``born`` counts results."""
 
-    id: str
-    genome: Array
-    values: tuple[float, ...]
+    told: Told
     born: int
+
+    @property
+    def id(self) -> str:
+        """The candidate's id."""
+        return f"{self.told.ask}-{self.told.index}"
+
+
+@dataclass(frozen=True)
+class _Models:
+    """Judge children by steps alone, and by all that they are."""
+
+    steps: PathModel
+    all: PathModel
+
+
+@dataclass(frozen=True)
+class _Child:
+    """A genome, the ids of its parents, and what was changed."""
+
+    genome: Array
+    parents: tuple[str, ...]
+    kind: Kind
 
 
 @searcher(
@@ -59,7 +89,7 @@ class _Member:
             "int",
             "Children drawn for each that is proposed, the one that a model finds best; 1: no "
             "model.",
-            default=12,
+            default=16,
             low=1,
         ),
     ],
@@ -68,17 +98,26 @@ class _Member:
 class PathEvolutionSearcher:
     """Evolve paths by moves and crossover, and the numbers beside them by normal steps.
 
-    The best ``population`` candidates so far may become parents, the best of three at a time.
-    Moves of a path: insert, delete, replace, move, repeat or exchange steps, take them from another
-    source or a neighbouring layer, change scales. In a space without paths only numbers move. The
-    first candidates after the starts are random, or changed starts, as often the one as the other.
+    The best ``population`` candidates so far may become parents, the best of three at a time; with
+    one objective no two of them have the same steps. The first candidates after the starts are
+    random, or changed starts, as often the one as the other.
+
+    A child differs in its steps, its scales, or the numbers beside its path. Moves of steps:
+    insert, delete, replace, move, repeat or exchange some, take them from another source or a
+    neighbouring layer. Scales begin at 1 and are left alone while changes of steps pay: a wrong
+    order with fitted scales would be hard to leave. When 40 children with other steps weren't
+    better than all before, every other child gets other scales, until steps pay again. A child
+    with other steps has steps that were never proposed. In a space without paths only numbers move.
+
     Of ``draws`` children the one is proposed that a Gaussian process on the scores so far holds
     most promise for, as in Bayesian optimisation: a score costs far more than a child. That needs a
-    space of paths and a single objective.
+    space of paths and a single objective. Children with other steps are judged by their steps, each
+    path by its best score with any scales.
     With several objectives, fronts come first and crowded regions of a front last (NSGA-II).
 
-    Failures are forgotten. A child that agrees with an earlier proposal in its steps, and in its
-    numbers to a thousandth, is made again, up to eight times, and then random.
+    Failures are forgotten; what misses constraints comes after all that keeps them. A child that
+    agrees with an earlier proposal in its steps, and in its numbers to a thousandth, is made again,
+    up to eight times, and then random.
 
     Late results: a result joins the others when it comes; nothing waits for a generation. ``ask()``
     gives ``population`` candidates, ``ask(n)`` as many as asked for.
@@ -102,42 +141,52 @@ class PathEvolutionSearcher:
         starts: Sequence[Start] = (),
         population: int = 8,
         crossover: float = 0.2,
-        draws: int = 12,
+        draws: int = 16,
     ) -> None:
         self._book = AskBook("path_evolution", space, seed=seed, starts=starts)
         self._layout = Layout(space)
         self._population = population
         self._crossover = crossover
-        modelled = self._layout.paths is not None and n_objectives == 1
-        self._draws = draws if modelled else 1
+        self._modelled = self._layout.paths is not None and n_objectives == 1
+        self._draws = draws if self._modelled else 1
         self._beginnings = [np.asarray(start.genome, dtype=np.float64) for start in starts]
         self._members: list[_Member] = []
         self._known: list[_Member] = []
         self._born = 0
         self._near: set[int] = set()
+        self._other_steps: set[str] = set()
+        self._since_better = 0
 
     def ask(self, n: int | None = None) -> list[Proposal]:
         """Return ``n`` proposals: starts that are left, then children of the best so far."""
         size = self._book.size(n, self._population)
         starts = self._book.take_starts(size)
-        self._near.update(_near(start.genome) for start in starts)
+        for start in starts:
+            self._near.update(self._marks(start.genome))
         rng = self._book.generator()
-        model = self._model()
-        children = [self._best_child(model, rng) for _ in range(size - len(starts))]
-        points = np.array([genome for genome, _ in children])
-        return self._book.propose(
-            points, starts=starts, parents=[parents for _, parents in children]
+        models = self._models()
+        children = [self._best_child(models, rng) for _ in range(size - len(starts))]
+        proposals = self._book.propose(
+            np.array([child.genome for child in children]),
+            starts=starts,
+            parents=[child.parents for child in children],
         )
+        for proposal, child in zip(proposals[len(starts) :], children, strict=True):
+            if child.kind == "steps":
+                self._other_steps.add(proposal.id)
+        return proposals
 
     def tell(self, evaluations: Iterable[Evaluation]) -> None:
         """Take evaluations in any order; each joins those that may become parents."""
         for told in self._book.take(evaluations):
+            member = _Member(told, self._born)
+            if member.id in self._other_steps:
+                self._other_steps.remove(member.id)
+                self._since_better = 0 if self._is_better(told) else self._since_better + 1
             if told.values is None:
                 continue
-            name = f"{told.ask}-{told.index}"
-            member = _Member(name, told.genome, told.values, self._born)
             self._born += 1
-            self._members = _ranked([*self._members, member])[: self._population]
+            self._members = self._kept([*self._members, member])
             if self._draws > 1:
                 self._known.append(member)
         if len(self._known) > WINDOW:
@@ -152,67 +201,119 @@ class PathEvolutionSearcher:
         """Take the state of a snapshot."""
         put_back(self, snapshot)
 
-    def _model(self) -> PathModel | None:
-        """Return a model of the scores so far, once there are enough."""
+    def _is_better(self, told: Told) -> bool:
+        """Say if a result is the best, or belongs to the front, of all so far; none at first."""
+        if told.values is None:
+            return False
+        for member in self._members:
+            other = member.told
+            if other.violation != told.violation:
+                if other.violation < told.violation:
+                    return False
+            elif all(x <= y for x, y in zip(told.values, other.values or (), strict=True)):
+                return False
+        return True
+
+    def _kept(self, members: Sequence[_Member]) -> list[_Member]:
+        """Return those of ``members`` that may become parents, best first."""
+        found = _ranked(members)
+        if self._modelled:
+            best: dict[int, _Member] = {}
+            for member in found:
+                best.setdefault(self._marks(member.told.genome)[1], member)
+            found = list(best.values())
+        return found[: self._population]
+
+    def _models(self) -> _Models | None:
+        """Return models of the scores so far, once there are enough."""
         if len(self._known) < ENOUGH:
             return None
-        genomes = np.array([member.genome for member in self._known])
-        return PathModel(self._layout, genomes, np.array([m.values[0] for m in self._known]))
+        layout = self._layout
+        genomes = np.array([member.told.genome for member in self._known])
+        scores = np.array(ranked([member.told for member in self._known]), dtype=np.float64)
+        every = PathModel(layout, genomes, scores)
+        assert layout.paths is not None
+        if layout.paths.scale is None:
+            return _Models(every, every)
+        best: dict[int, int] = {}
+        for index in np.argsort(scores, kind="stable"):
+            best[self._marks(genomes[index])[1]] = int(index)
+        paths = sorted(best.values())
+        return _Models(PathModel(layout, genomes[paths], scores[paths], scales=False), every)
 
-    def _best_child(
-        self, model: PathModel | None, rng: np.random.Generator
-    ) -> tuple[Array, tuple[str, ...]]:
-        """Return the most promising of some children, and its parents."""
-        children = [self._child(rng) for _ in range(1 if model is None else self._draws)]
-        best = 0
-        if model is not None:
-            best = int(model.promise(np.array([genome for genome, _ in children])).argmax())
-        self._near.add(_near(children[best][0]))
-        return children[best]
+    def _kind(self, rng: np.random.Generator) -> Kind:
+        """Return what a child is to differ in."""
+        paths = self._layout.paths
+        if paths is None or (self._layout.n_genes and rng.random() < GENES):
+            return "genes"
+        if paths.scale is None:
+            return "steps"
+        late = self._since_better >= STALLED
+        return "scales" if rng.random() < (SCALES_LATE if late else SCALES_EARLY) else "steps"
 
-    def _child(self, rng: np.random.Generator) -> tuple[Array, tuple[str, ...]]:
-        """Return a genome that is near no earlier proposal, if one is found, and its parents."""
+    def _best_child(self, models: _Models | None, rng: np.random.Generator) -> _Child:
+        """Return the most promising of some children that are near no earlier proposal."""
+        kind = self._kind(rng)
         for _ in range(TRIES):
-            genome, parents = self._draw(rng)
-            if _near(genome) not in self._near:
-                return genome, parents
-        return self._book.space.snap(self._layout.random(rng)), ()
+            drawn = [self._draw(kind, rng) for _ in range(1 if models is None else self._draws)]
+            genomes = self._book.space.snap(np.array([genome for genome, _ in drawn]))
+            marks = [self._marks(genome) for genome in genomes]
+            which = 1 if kind == "steps" else 0
+            new = [i for i, mark in enumerate(marks) if mark[which] not in self._near]
+            if not new:
+                continue
+            best = new[0]
+            if models is not None and len(new) > 1:
+                model = models.steps if kind == "steps" else models.all
+                best = new[int(model.promise(genomes[new]).argmax())]
+            self._near.update(marks[best])
+            return _Child(genomes[best], drawn[best][1], kind)
+        genome = self._book.space.snap(self._layout.random(rng))
+        self._near.update(self._marks(genome))
+        return _Child(genome, (), kind)
 
-    def _draw(self, rng: np.random.Generator) -> tuple[Array, tuple[str, ...]]:
+    def _draw(self, kind: Kind, rng: np.random.Generator) -> tuple[Array, tuple[str, ...]]:
         """Return a child of one or two members; before there are enough, changed starts too."""
         if rng.random() * self._population > len(self._members):
             if not self._beginnings or rng.random() < 0.5:
-                return self._book.space.snap(self._layout.random(rng)), ()
+                return self._layout.random(rng), ()
             beginning = self._beginnings[int(rng.integers(len(self._beginnings)))]
-            return self._changed(beginning, rng), ()
+            return self._changed(beginning, kind, rng), ()
         one = self._parent(rng)
-        if rng.random() >= self._crossover:
-            return self._changed(one.genome, rng), (one.id,)
+        if kind == "scales" or rng.random() >= self._crossover:
+            return self._changed(one.told.genome, kind, rng), (one.id,)
         two = self._parent(rng)
-        numbers, path = self._layout.split(one.genome)
-        more, other = self._layout.split(two.genome)
+        numbers, path = self._layout.split(one.told.genome)
+        more, other = self._layout.split(two.told.genome)
         child = self._layout.join(
             cross_numbers(numbers, more, rng),
-            cross_paths(path, other, rng) if len(path) else path,
+            cross_paths(path, other, rng) if kind == "steps" else path,
         )
         if rng.random() < 0.5:
-            child = self._changed(child, rng)
+            child = self._changed(child, kind, rng)
         return child, (one.id, two.id)
 
-    def _changed(self, genome: Array, rng: np.random.Generator) -> Array:
-        """Return a genome after moves of its path, its numbers, or both."""
+    def _changed(self, genome: Array, kind: Kind, rng: np.random.Generator) -> Array:
+        """Return a genome after a few moves of one kind."""
         numbers, path = self._layout.split(genome)
-        what = rng.random()
-        if len(path) and (what < 0.75 or not len(numbers)):
-            mutate_path(self._layout, path, rng)
-        if len(numbers) and (what >= 0.5 or not len(path)):
+        if kind == "genes":
             mutate_numbers(self._book.space, numbers, rng)
+        else:
+            (change_steps if kind == "steps" else change_scales)(self._layout, path, rng)
         return self._layout.join(numbers, path)
 
     def _parent(self, rng: np.random.Generator) -> _Member:
         """Return the best of a few members drawn at random."""
         drawn = rng.integers(len(self._members), size=TOURNAMENT)
         return self._members[int(drawn.min())]
+
+    def _marks(self, genome: Array) -> tuple[int, int]:
+        """Return marks that near-copies of ``genome`` share, and paths of the same steps."""
+        layout = self._layout
+        if layout.paths is None:
+            return _near(genome), _near(genome)
+        steps = genome[layout.n_genes : layout.n_genes + layout.paths.max_steps]
+        return _near(genome), _near(steps)
 
 
 def _near(genome: Array) -> int:
@@ -223,8 +324,8 @@ def _near(genome: Array) -> int:
 
 def _ranked(members: Sequence[_Member]) -> list[_Member]:
     """Return members, best first: by front, then the lonely ones, then the younger ones."""
-    values = np.array([member.values for member in members])
-    fronts = _fronts(values)
+    values = np.array([member.told.values for member in members])
+    fronts = pareto_ranks(values, np.array([member.told.violation for member in members]))
     crowding = np.zeros(len(members))
     if values.shape[1] > 1:
         for front in np.unique(fronts):
@@ -232,21 +333,6 @@ def _ranked(members: Sequence[_Member]) -> list[_Member]:
             crowding[where] = _crowding(values[where])
     born = np.array([member.born for member in members])
     return [members[i] for i in np.lexsort((-born, -crowding, fronts))]
-
-
-def _fronts(values: Array) -> NDArray[np.intp]:
-    """Return the number of each row's front, shape ``(m,)``, for utilities ``(m, k)``."""
-    if values.shape[1] == 1:
-        _, fronts = np.unique(-values[:, 0], return_inverse=True)
-        return fronts
-    at_least = np.asarray((values[:, None] >= values[None]).all(axis=2))
-    dominates = at_least & ~at_least.T
-    fronts = np.full(len(values), -1)
-    while fronts.min() < 0:
-        left = np.flatnonzero(fronts < 0)
-        beaten = dominates[np.ix_(left, left)].any(axis=0)
-        fronts[left[np.logical_not(beaten)]] = fronts.max() + 1
-    return fronts
 
 
 def _crowding(values: Array) -> Array:

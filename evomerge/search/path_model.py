@@ -7,6 +7,7 @@ worth lies in which layer comes before which.
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 
 from evomerge.recipes.paths import END
 from evomerge.search.path_moves import Layout
@@ -28,11 +29,15 @@ class PathModel:
         layout: Of the encodings.
         genomes: Encodings with known utilities, shape ``(m, d)``.
         utilities: Shape ``(m,)``.
+        scales: Compare scales too; else paths that differ in nothing else are the same.
     """
 
-    def __init__(self, layout: Layout, genomes: Array, utilities: Array) -> None:
+    def __init__(
+        self, layout: Layout, genomes: Array, utilities: Array, *, scales: bool = True
+    ) -> None:
         self._layout = layout
-        self._known = features(layout, genomes)
+        self._scales = scales
+        self._known = features(layout, genomes, scales=scales)
         # How bad a bad path is tells little about good ones, but would set the scale.
         clipped = np.maximum(utilities, np.median(utilities))
         scores = (clipped - clipped.mean()) / max(float(clipped.std()), 1e-12)
@@ -41,8 +46,8 @@ class PathModel:
         among = squares[np.ix_(best, best)][np.triu_indices(len(best), 1)]
         self._length = max(float(np.median(among)), LEAST_LENGTH)
         kernel = np.exp(-squares / self._length) + NOISE * np.eye(len(scores))
-        self._inverse = np.linalg.inv(kernel)
-        self._weights = self._inverse @ scores
+        self._factor = cho_factor(kernel, lower=True, overwrite_a=True, check_finite=False)
+        self._weights = cho_solve(self._factor, scores, check_finite=False)
 
     def promise(self, genomes: Array) -> Array:
         """Return the expected utility plus one standard deviation, in no unit, shape ``(p,)``.
@@ -50,17 +55,20 @@ class PathModel:
         Args:
             genomes: Encodings, shape ``(p, d)``.
         """
-        near = np.exp(-_squares(features(self._layout, genomes), self._known) / self._length)
-        variance = 1 - ((near @ self._inverse) * near).sum(axis=1)
+        rows = features(self._layout, genomes, scales=self._scales)
+        near = np.exp(-_squares(rows, self._known) / self._length)
+        solved = cho_solve(self._factor, near.T, check_finite=False)
+        variance = 1 - (near * solved.T).sum(axis=1)
         promise: Array = near @ self._weights + np.sqrt(np.maximum(variance, 0.0))
         return promise
 
 
-def features(layout: Layout, genomes: Array) -> Array:
+def features(layout: Layout, genomes: Array, *, scales: bool = True) -> Array:
     """Return what paths are compared by, one row for each of ``genomes``, shape ``(m, d)``.
 
     These are: how often each layer comes, which layer comes first, which is right behind which,
-    which comes anywhere before which, the layers' scales, and the numbers beside the path.
+    which comes anywhere before which, the layers' scales if ``scales``, and the numbers beside the
+    path.
     """
     space = layout.paths
     assert space is not None
@@ -75,7 +83,7 @@ def features(layout: Layout, genomes: Array) -> Array:
     behind = np.einsum("mli,mlj->mij", layers, following)
     before = np.minimum(np.einsum("mli,mlj->mij", layers, np.minimum(later, 1)), 1)
     parts = [layers.sum(axis=1), layers[:, 0], behind, before]
-    if space.scale is not None:
+    if space.scale is not None and scales:
         parts.append(
             NUMBER_WEIGHT * np.einsum("mli,ml->mi", layers, genomes[:, stop:] - layout.one)
         )

@@ -101,24 +101,24 @@ class Layout:
         return genome[: self.n_genes].copy(), Path(steps, scales)
 
     def join(self, numbers: Array, path: Path) -> Array:
-        """Return the snapped encoding of numbers and a path; what is too long is cut off."""
+        """Return the encoding of numbers and a path, not snapped; what is too long is cut off."""
         if self.paths is None:
-            return self.space.snap(numbers)
+            return numbers
         most = self.paths.max_steps
         steps, scales = np.full(most, float(END)), np.full(most, self.one)
         kept = min(len(path), most)
         steps[:kept], scales[:kept] = path.steps[:kept], path.scales[:kept]
         parts = [numbers, steps] + ([] if self.paths.scale is None else [scales])
-        return self.space.snap(np.concatenate(parts))
+        return np.concatenate(parts)
 
     def random(self, rng: Rng) -> Array:
-        """Return a random encoding, in a cube not snapped: numbers, a length, then its steps."""
+        """Return a random encoding, not snapped: numbers, a length, then its steps, scales of 1."""
         numbers = rng.random(self.n_genes)
         if self.paths is None:
             return numbers
         length = int(rng.integers(1, self.paths.max_steps + 1))
         steps = rng.integers(self.n_choices, size=length).tolist()
-        return self.join(numbers, Path(steps, rng.random(length).tolist()))
+        return self.join(numbers, Path(steps, [self.one] * length))
 
     def beside(self, step: int) -> list[int]:
         """Return the same layer of other sources."""
@@ -197,7 +197,7 @@ def rescale(layout: Layout, path: Path, rng: Rng) -> None:
     if rng.random() < 0.15:
         path.scales[index] = layout.one
     else:
-        path.scales[index] = float(np.clip(path.scales[index] + _normal(rng), 0, 1))
+        path.scales[index] = min(max(path.scales[index] + _normal(rng), 0.0), 1.0)
 
 
 def pulse(layout: Layout, path: Path, rng: Rng) -> None:
@@ -206,26 +206,29 @@ def pulse(layout: Layout, path: Path, rng: Rng) -> None:
     by = _normal(rng)
     for place, part in ((index, by), (index + 1, -by)):
         if place < len(path):
-            path.scales[place] = float(np.clip(path.scales[place] + part, 0, 1))
+            path.scales[place] = min(max(path.scales[place] + part, 0.0), 1.0)
 
 
 Move = Callable[[Layout, Path, Rng], None]
-STEP_MOVES: tuple[tuple[Move, float], ...] = (
-    *((insert, 3), (delete, 3), (replace, 4), (swap_source, 1), (shift, 1)),
-    *((duplicate, 1), (move, 2), (exchange, 1)),
+STEP_MOVES: tuple[Move, ...] = (
+    *(insert, delete, replace, move),
+    *(swap_source, shift, duplicate, exchange),
 )
-"""Moves of steps, with how often each is made."""
-SCALE_MOVES: tuple[tuple[Move, float], ...] = ((rescale, 2), (pulse, 1))
+STEP_CHANCES = np.cumsum([3, 3, 4, 2, 1, 1, 1, 1]) / 16
+"""Chances of the moves, added up."""
+SCALE_MOVES: tuple[Move, ...] = (rescale, pulse)
 
 
-def mutate_path(layout: Layout, path: Path, rng: Rng) -> None:
-    """Change ``path`` by one move, or a few."""
-    assert layout.paths is not None
-    moves = STEP_MOVES if layout.paths.scale is None else (*STEP_MOVES, *SCALE_MOVES)
-    weights = np.array([weight for _, weight in moves])
-    for _ in range(int(rng.geometric(0.6))):
-        made, _ = moves[int(rng.choice(len(moves), p=weights / weights.sum()))]
-        made(layout, path, rng)
+def change_steps(layout: Layout, path: Path, rng: Rng) -> None:
+    """Change which layers ``path`` takes, by one move or a few."""
+    for chance in rng.random(int(rng.geometric(0.6))):
+        STEP_MOVES[int(np.searchsorted(STEP_CHANCES, chance, side="right"))](layout, path, rng)
+
+
+def change_scales(layout: Layout, path: Path, rng: Rng) -> None:
+    """Change scales of ``path``, by one move or a few."""
+    for which in rng.integers(len(SCALE_MOVES), size=int(rng.geometric(0.6))):
+        SCALE_MOVES[int(which)](layout, path, rng)
 
 
 def cross_paths(one: Path, two: Path, rng: Rng) -> Path:
