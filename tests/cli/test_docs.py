@@ -50,10 +50,19 @@ def test_examples_use_commands_and_options_that_exist(path: Path) -> None:
                 assert re.search(rf"{option}\b", help_text), f"{path.name}: {example}"
 
 
-ROUTES = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "routes.md").read_text(), re.DOTALL)
+def yaml_blocks(name: str) -> list[str]:
+    text = (ROOT / "docs" / name).read_text()
+    return re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.parametrize("block", ROUTES)
+@pytest.mark.parametrize("block", yaml_blocks("objectives.md"))
+def test_blocks_on_objectives_can_stand_in_run_files(block: str) -> None:
+    raw = read_yaml(ROOT / "configs" / "quickstart.yaml") | yaml.safe_load(block)
+    config = parse_config(raw, where="x")
+    assert config.constraints
+
+
+@pytest.mark.parametrize("block", yaml_blocks("routes.md"))
 def test_blocks_on_routes_can_stand_in_files(block: str, tmp_path: Path) -> None:
     raw = yaml.safe_load(block)
     if "base" not in raw:
