@@ -41,6 +41,7 @@ class SearchState:
         n_attempts: Attempts in the ledger, lost ones among them.
         spent: What those that were loaded took.
         streak: (candidate, split) of the latest settled attempts, as long as all failed alike.
+        works: Something has been scored.
         ended_by: Rule that cut the budget to what was proposed; empty for none.
         final: Body of the last ``final`` decision that nothing came after; None otherwise.
     """
@@ -59,6 +60,7 @@ class SearchState:
     n_attempts: int = 0
     spent: Spent = field(default_factory=Spent)
     streak: list[tuple[str, str]] = field(default_factory=list)
+    works: bool = False
     ended_by: str = ""
     final: Mapping[str, Any] | None = None
 
@@ -189,8 +191,10 @@ class SearchState:
         if failure is None:
             self.failures.setdefault(split, {}).pop(candidate_id, None)
             self.streak.clear()
+            self.works = True
             return
-        if failure.kind == CONSTRAINT:  # says nothing of whether scoring works
+        # Neither says anything of whether scoring works; a model may well have no finite scores.
+        if failure.kind == CONSTRAINT or (failure.kind == "nan" and self.works):
             self.failures.setdefault(split, {})[candidate_id] = failure
             return
         if self.streak:

@@ -187,6 +187,25 @@ def test_more_identical_failures_let_a_search_leave_a_bad_generation_behind(
     assert (last.progress.evaluated, last.progress.failed) == (20, 6)
 
 
+@pytest.mark.parametrize("first", ["0-0", "0-3"])
+def test_models_without_finite_scores_do_not_stop_a_run_that_works(
+    tmp_path: Path, first: str
+) -> None:
+    nan = Failure("nan", "the model gave logits that are not finite")
+    worker = FakeWorker(EVALUATORS, lambda job: None if job.candidate_id == first else nan)
+    fake = FakeRun(tmp_path, budget=25, identical_failures=6, worker=worker)
+    last = list(fake.start().drive())[-1]
+    assert (last.best, last.progress.failed) == (first, 24)
+    assert list(fake.resume().drive())[-1].best == first
+
+
+def test_a_run_without_any_finite_score_stops(tmp_path: Path) -> None:
+    nan = Failure("nan", "the model gave logits that are not finite")
+    fake = FakeRun(tmp_path, budget=25, worker=FakeWorker(EVALUATORS, lambda job: nan))
+    with pytest.raises(RunFailedError, match="failed alike"):
+        list(fake.start().drive())
+
+
 def test_different_failures_do_not_stop_a_run(tmp_path: Path) -> None:
     def fails(job: Job) -> Failure | None:
         if job.candidate_id == "0-0":
