@@ -18,12 +18,13 @@ from evomerge.cli.display import (
     say,
     table,
 )
+from evomerge.cli.front import front
 from evomerge.cli.options import JsonOption, RunArgument, find_run
 from evomerge.cli.routes import SvgOption, print_route, save_route
 
 if TYPE_CHECKING:
     from evomerge.runs.ledger.rows import AttemptRow
-    from evomerge.runs.reading.results import CandidateDetails, Front, RunResults
+    from evomerge.runs.reading.results import CandidateDetails, RunResults
     from evomerge.runs.report import Report
 
 CandidateArgument = Annotated[
@@ -47,17 +48,6 @@ def register(app: typer.Typer) -> None:
     app.command("export")(export)
 
 
-def front(run: RunArgument, json: JsonOption = False) -> None:
-    """Show the best candidate, or the Pareto front where a run has several objectives."""
-    with _results(run) as results:
-        found = results.front()
-        directions = results.status().directions
-    if json:
-        print_json(found.to_dict())
-        return
-    print_front(found, directions)
-
-
 def show(
     run: RunArgument,
     candidate: CandidateArgument,
@@ -76,29 +66,12 @@ def show(
     with _results(run) as results:
         found = results.show(candidate)
         name = results.row.name
+        _say_best(results, candidate)
     save_route(found.recipe, svg, heading=f"{name}: candidate {found.candidate}")
     if json:
         print_json(found)
         return
     _print_candidate(found, detail=detail)
-
-
-def print_front(found: "Front", directions: Mapping[str, str]) -> None:
-    """Print the front as a table."""
-    names = [f"{name} ({way})" for name, way in directions.items()]
-    rows = [
-        (
-            entry.candidate,
-            *(interval(e.value, e.low, e.high) for e in entry.objectives.values()),
-            entry.recipe_hash[:12],
-        )
-        for entry in found.entries
-    ]
-    state = "final" if found.final else "so far"
-    title = f"Front ({found.split} split, {state}; 95 % intervals)"
-    print_scores(title, ["candidate", *names, "recipe"], rows)
-    if not rows:
-        say("No candidate has a score yet.")
 
 
 @contextlib.contextmanager
@@ -110,6 +83,19 @@ def _results(run: Path) -> "Iterator[RunResults]":
         yield results
     finally:
         results.close()
+
+
+def _say_best(results: "RunResults", candidate: str) -> None:
+    """Say which candidate is the best of several objectives, since that is a choice."""
+    if candidate != "best" or len(results.objectives.all) == 1:
+        return
+    found = results.front()
+    if found.best is not None:
+        what = next((mark for mark in found.best.marks if mark in ("knee", "middle")), "best")
+        say(
+            f"best is {found.best.candidate}, the {what} of a front of {len(found.entries)}. "
+            "'evomerge front' shows the others."
+        )
 
 
 def _print_candidate(found: "CandidateDetails", *, detail: bool) -> None:
@@ -203,6 +189,8 @@ def export(
     from evomerge.runs.export import export as write
 
     path = find_run(run)
+    with _results(path) as results:
+        _say_best(results, candidate)
     with console(stderr=True).status(f"writing {out}"):
         written = write(path, candidate, out, format=format.value)
     if json:

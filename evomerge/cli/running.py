@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evomerge.cli.display import number, print_json, say
+from evomerge.cli.front import print_front
 from evomerge.cli.options import JsonOption, PluginOption, RunArgument, SetOption, find_run
-from evomerge.cli.results import print_front
 
 if TYPE_CHECKING:
     from evomerge.config.run import RunConfig

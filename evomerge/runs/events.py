@@ -140,7 +140,7 @@ class Finished(Event):
     """The budget is spent, or a rule ended the search, and the finalists are re-scored.
 
     Args:
-        best: Best by validation score; with several objectives the first of the front.
+        best: Best by validation score; with several objectives the knee of the front.
         front: The best alone, or the Pareto front by validation scores.
         objectives: Validation values of ``best``.
         reason: ``budget``, ``exhausted`` where the searcher had nothing left to propose, or the

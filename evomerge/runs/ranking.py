@@ -7,7 +7,7 @@ first, so that every ranking repeats.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evomerge.search.fronts import non_dominated
+from evomerge.search.fronts import knee, non_dominated
 
 Utilities = Mapping[str, tuple[float, ...]]
 """Candidate id → one utility an objective; iteration order is the order of asking."""
@@ -53,14 +53,15 @@ class FinalOrder:
 def final_order(validation: Utilities, search: Utilities) -> FinalOrder:
     """Rank finalists by validation score; equal ones by search score, then by order of asking.
 
-    With several objectives the best is the front's first by the first objective.
+    With several objectives the best is the front's knee; the front is in the order of the first.
     """
     names = list(validation)
     ranked = sorted(names, key=lambda name: (validation[name], search[name]), reverse=True)
     if len(next(iter(validation.values()))) == 1:
         return FinalOrder(best=ranked[0], front=(ranked[0],))
     front = pareto_front({name: validation[name] for name in ranked})
-    return FinalOrder(best=front[0], front=tuple(front))
+    bend = knee([validation[name] for name in front])
+    return FinalOrder(best=front[bend.index], front=tuple(front))
 
 
 def _first_of_each(

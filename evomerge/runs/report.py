@@ -4,7 +4,7 @@ The search never sees the test split; each time it is opened is a decision in th
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,11 @@ import numpy as np
 
 from evomerge.errors import LedgerError, RunFailedError
 from evomerge.evaluation.intervals import Estimate
-from evomerge.execution.inprocess import InprocessExecutor
-from evomerge.execution.protocol import Executor, Failure, Outcome
-from evomerge.execution.registry import Crew
+from evomerge.execution.protocol import Failure
 from evomerge.merging.registry import METHODS
 from evomerge.recipes.files import load_recipe
 from evomerge.recipes.recipe import Recipe
 from evomerge.runs.driver.heart import held_run
-from evomerge.runs.driver.plan import needed_numbers
-from evomerge.runs.driver.scoring import Pending, Scorer
 from evomerge.runs.driver.state import TEST, SearchState
 from evomerge.runs.folder import RunFolder, driver_lock
 from evomerge.runs.ledger.database import Ledger
@@ -31,11 +27,9 @@ from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.objectives import Objective
 from evomerge.runs.reading.comparison import Difference, paired_difference
 from evomerge.runs.reading.references import Reference, references
+from evomerge.runs.rescoring import OnModel, Rescorer
 from evomerge.runs.setup.prepare import Prepared
 from evomerge.runs.start import prepare_stored
-
-OnModel = Callable[[str, int, int], None]
-"""Called before a model is scored: its label, its number from 1, how many there are."""
 
 
 @dataclass(frozen=True)
@@ -167,9 +161,9 @@ class _Reporter:
     ) -> None:
         self._prepared = prepared
         self._row = row
-        self._records = records = RunRecords(writer.ledger, row.run_id)
-        self._on_model = on_model
-        self._state = SearchState.load(records, budget=row.config["search"]["budget"])
+        self._records = RunRecords(writer.ledger, row.run_id)
+        self._rescorer = Rescorer(prepared, row, writer, on_model)
+        self._state = self._rescorer.state
         self._writer = writer
 
     def report(self) -> Report:
@@ -184,7 +178,7 @@ class _Reporter:
         self._writer.decide("open_test", {"candidates": ids})
         models = [(item.row.candidate_id, item.label, item.recipe) for item in others]
         models.append((best, "best found", recipe))
-        self._score(models)
+        self._rescorer.score(models, TEST)
         if failure := self._state.failures[TEST].get(best):
             raise RunFailedError(
                 f"the best candidate {best} failed on the test split: {failure.message}. Mend the "
@@ -205,44 +199,6 @@ class _Reporter:
             openings=len(self._records.decisions("open_test")),
             same=same,
             recipe=recipe.to_dict(),
-        )
-
-    def _score(self, models: Sequence[tuple[str, str, Recipe]]) -> None:
-        """Score the models that have no test scores yet."""
-        missing = [m for m in models if m[0] not in self._state.estimates[TEST]]
-        if not missing:
-            return
-        prepared = self._prepared
-        executor = InprocessExecutor(Crew(prepared.worker))
-        scorer = Scorer(
-            self._records.ledger,
-            prepared.evaluators,
-            tasks=list(prepared.evaluators),
-            dtype=prepared.config.recipe.dtype,
-            numeric_class=prepared.numeric_class,
-            needed=needed_numbers(prepared.objectives, prepared.evaluators),
-            run_id=None if self._row.reuse else self._row.run_id,
-            sizes=prepared.sizes,
-        )
-        try:
-            for index, (candidate_id, label, recipe) in enumerate(missing):
-                self._on_model(label, index + 1, len(missing))
-                number = self._state.next_number(candidate_id, TEST)
-                pending = Pending(candidate_id, recipe, TEST, number, keep_answers=True)
-                self._score_one(scorer, executor, pending)
-        finally:
-            executor.close()
-
-    def _score_one(self, scorer: Scorer, executor: Executor, pending: Pending) -> None:
-        (flight,) = scorer.flights([pending])
-        outcome = Outcome(flight.job)
-        if flight.job.blocks:
-            executor.submit(flight.job)
-            (outcome,) = executor.wait()
-        scored = scorer.scored(flight, outcome)
-        self._writer.add_attempt(scored.record, scored.blocks, scored.estimates, None)
-        self._state.attempted(
-            pending.candidate_id, TEST, pending.number, scored.failure, scored.estimates
         )
 
     def _contestant(self, candidate_id: str, label: str, recipe: Recipe) -> Contestant:

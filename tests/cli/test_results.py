@@ -45,7 +45,8 @@ def test_front_has_the_shape_that_scripts_rely_on(finished_run: Path) -> None:
     found = call_json("front", finished_run)
     assert set(found) == {"front"}
     (entry,) = found["front"]
-    assert set(entry) == {"candidate", "recipe_hash", "objectives", "device_s"}
+    assert {"candidate", "recipe_hash", "objectives", "device_s"} < set(entry)
+    assert (entry["marks"], entry["p_front"]) == ([], None)
     assert len(entry["recipe_hash"]) == 64
     estimate = entry["objectives"]["mean"]
     assert set(estimate) == {"value", "low", "high", "n"}
@@ -67,7 +68,65 @@ def test_front_of_two_objectives_keeps_raw_values_in_their_directions(tmp_path: 
     assert near == sorted(near, reverse=True)
     assert far == sorted(far, reverse=True)  # the better far is (smaller), the worse near
     assert min(far) > 0
-    assert "far (minimize)" in call("front", folder)[0]
+    out, _ = call("front", folder)
+    assert "far (minimize)" in out
+    assert "chosen as" in out
+    (knee,) = [e["candidate"] for e in entries if {"knee", "middle"} & set(e["marks"])]
+    shown, err = call("show", folder, "best")
+    assert f"Candidate {knee}" in shown
+    assert f"best is {knee}, the " in err
+    assert f"of a front of {len(entries)}" in err
+
+
+def test_a_front_is_chosen_from_by_preferences_and_bounds(tmp_path: Path) -> None:
+    fake = FakeRun(tmp_path, objectives=TWO)
+    for _ in fake.start().drive():
+        pass
+    folder = make_run_folder(fake, tmp_path / "runs" / "two")
+    far = call_json("front", folder, "--prefer", "far=1")["front"]
+    assert "preferred" in far[-1]["marks"]
+    assert {"best far", "preferred"} <= set(far[-1]["marks"])
+    near = call_json("front", folder, "--prefer", "near=0.9, far=0")["front"]
+    assert "preferred" in near[0]["marks"]
+    bound = near[0]["objectives"]["near"]["value"]
+    kept = call_json("front", folder, "--where", f"near >= {bound}", "--where", "far <= 99")
+    assert [e["candidate"] for e in kept["front"]] == [near[0]["candidate"]]
+    (line,) = mistake("front", folder, "--prefer", "near:1")
+    assert "--prefer: got 'near:1', expected NAME=WEIGHT" in line
+    (line,) = mistake("front", folder, "--where", "near >= 7")
+    assert "keeps near >= 7" in line
+
+
+def test_validating_scores_the_chosen_ones_of_an_unfinished_run(workspace: Path) -> None:
+    text = Path("run.yaml").read_text()
+    objectives = """objectives:
+  sort: {from: [sort], direction: maximize}
+  steps: {from: [steps], direction: minimize}
+  reverse: {from: [reverse], direction: maximize}
+"""
+    start, _, rest = text.partition("objectives:")
+    Path("run.yaml").write_text(start + objectives + rest.partition("\n")[2].partition("\n")[2])
+    from evomerge.config.load import load_config
+    from evomerge.runs.start import new_run
+
+    with new_run(load_config(Path("run.yaml"))) as opened:
+        for event in opened.run.drive():
+            if event.kind == "generation_done":
+                opened.run.request_stop()
+    folder = Path("runs/toy")
+    before = call_json("front", folder)["front"]
+    assert all(set(entry["scores"]) == {"search"} for entry in before)
+    found = call_json("front", folder, "--validate", "--confidence")["front"]
+    chosen = [entry for entry in found if entry["marks"]]
+    assert chosen
+    for entry in chosen:
+        assert set(entry["scores"]) == {"search", "validation"}
+        assert entry["scores"]["search"] == entry["objectives"]
+    assert all(0 <= entry["p_front"] <= 1 for entry in found)
+    out, err = call("front", folder, "--validate", "--confidence")
+    assert "scoring" not in err  # once is enough
+    assert "Chosen: search and validation scores" in out
+    assert "on the front" in out
 
 
 def test_show_tells_recipe_parents_and_scores(finished_run: Path) -> None:

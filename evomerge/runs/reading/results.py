@@ -4,7 +4,7 @@ All values are raw, in the declared direction.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,51 +17,21 @@ from evomerge.execution.protocol import Failure
 from evomerge.runs.driver.state import SEARCH, VALIDATION, SearchState
 from evomerge.runs.folder import RunFolder
 from evomerge.runs.ledger.database import Ledger
-from evomerge.runs.ledger.records import RunRecords
+from evomerge.runs.ledger.records import Estimates, RunRecords
 from evomerge.runs.ledger.rows import AttemptRow
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.ranking import pareto_front
 from evomerge.runs.reading.accounting import Query, Spent, cost, device_seconds
+from evomerge.runs.reading.front import (
+    NONE,
+    Front,
+    FrontEntry,
+    Wishes,
+    equals_of,
+    kept,
+    marks_of,
+)
 from evomerge.runs.reading.status import Status, read_status
-
-
-@dataclass(frozen=True)
-class FrontEntry:
-    """One candidate of the front, with its objectives as estimates and what it took."""
-
-    candidate: str
-    recipe_hash: str
-    objectives: Mapping[str, Estimate]
-    device_s: float = 0.0
-
-
-@dataclass(frozen=True)
-class Front:
-    """The Pareto front, or the best candidate where there is one objective.
-
-    Args:
-        entries: Best first, by the first objective.
-        split: ``search`` until the run is final, then ``validation``.
-        final: The budget is spent and the finalists are re-scored.
-    """
-
-    entries: tuple[FrontEntry, ...]
-    split: str
-    final: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return ``{"front": [{"candidate", "recipe_hash", "objectives", "device_s"}, …]}``."""
-        return {
-            "front": [
-                {
-                    "candidate": entry.candidate,
-                    "recipe_hash": entry.recipe_hash,
-                    "objectives": {name: vars(e) for name, e in entry.objectives.items()},
-                    "device_s": entry.device_s,
-                }
-                for entry in self.entries
-            ]
-        }
 
 
 @dataclass(frozen=True)
@@ -148,45 +118,103 @@ class RunResults:
             query = _query(connection)
             return read_status(query, self.folder, dialect=dialect, values_of=validated)
 
-    def front(self) -> Front:
-        """Return the front: by search scores until the run is final, then by validation scores."""
+    def front(self, wishes: Wishes = NONE, *, confidence: bool = False) -> Front:
+        """Return the front: by search scores until the run is final, then by validation scores.
+
+        Args:
+            wishes: Bounds that its candidates must keep, and what is preferred.
+            confidence: Leave out only what is beaten beyond the noise, and tell how sure each
+                entry is; this resamples the examples' scores and needs the run's evaluators.
+
+        Raises:
+            EvaluationError: Wishes of what the run doesn't know.
+            LedgerError: No candidate keeps the bounds.
+        """
         final = self.state.final
-        if final is not None:
-            names, split = list(final["front"]), VALIDATION
+        split = SEARCH if final is None else VALIDATION
+        scored = self.state.scored(split)
+        if wishes.where:
+            scored = {name: scored[name] for name in kept(self.row, scored, wishes.where)}
+        eligible = self.objectives.eligible(scored)
+        values = {name: self.objectives.utilities(scored[name]) for name in eligible}
+        if final is not None and not wishes.where:
+            names = list(final["front"])
         else:
-            split = SEARCH
-            scored = self.state.scored(SEARCH)
-            names = self.objectives.eligible(scored)
-            utilities = {name: self.objectives.utilities(scored[name]) for name in names}
-            names = pareto_front(utilities)
+            names = pareto_front(values)
             if len(self.objectives.all) == 1:
                 names = names[:1]
+        sure: dict[str, float] = {}
+        if confidence:
+            sure = self._sure(split, {name: scored[name] for name in eligible}, names)
+            names = sorted(sure, key=lambda name: values[name], reverse=True)
+        entries = self._entries(names, split, wishes, sure)
+        return Front(entries=entries, split=split, final=final is not None)
+
+    def _sure(
+        self, split: str, scored: Mapping[str, Estimates], front: Sequence[str]
+    ) -> dict[str, float]:
+        """Return candidate → chance that it is on the front, but for those surely beaten."""
+        from evomerge.runs.reading.confidence import neighbours, resampled, stored_evaluators
+
+        names = neighbours(self.objectives, scored, front)
+        evaluators = stored_evaluators(self.row)
+        scores = {
+            name: {
+                (task, metric): self.records.scores(name, split, task, metric)
+                for item in self.objectives.all
+                if not item.is_of_recipe
+                for task, metric in item.parts
+            }
+            for name in names
+        }
+        fixed = {name: scored[name] for name in names}
+        return resampled(self.objectives, evaluators, scores, fixed).on_front()
+
+    def _entries(
+        self, names: Sequence[str], split: str, wishes: Wishes, sure: Mapping[str, float]
+    ) -> tuple[FrontEntry, ...]:
         with self.records.ledger.read() as connection:
             spent = device_seconds(_query(connection), self.row.run_id)
-        entries = tuple(
+        found = self.state.estimates
+        values = {name: self.objectives.utilities(found[split][name]) for name in names}
+        marks, equal = marks_of(self.objectives, values, wishes), equals_of(values)
+        scores = {
+            name: {
+                part: self.objectives.estimates(found[part][name])
+                for part in (SEARCH, VALIDATION)
+                if name in found.get(part, {})
+            }
+            for name in names
+        }
+        return tuple(
             FrontEntry(
                 candidate=name,
                 recipe_hash=self.state.candidates[name].recipe_hash,
-                objectives=self.objectives.estimates(self.state.estimates[split][name]),
+                objectives=scores[name][split],
                 device_s=spent.get(name, 0.0),
+                marks=marks[name],
+                equal=equal[name],
+                p_front=sure.get(name),
+                scores=scores[name],
             )
             for name in names
         )
-        return Front(entries=entries, split=split, final=final is not None)
 
     def best(self) -> str:
         """Return the id of the best candidate: final if there is one, else by search score.
 
+        Of several objectives it is the knee of the front, or what stands for it.
+
         Raises:
             LedgerError: No candidate has a score yet.
         """
-        entries = self.front().entries
-        if not entries:
+        entry = self.front().best
+        if entry is None:
             raise LedgerError(
                 f"run {self.row.name!r} has no scored candidate yet. Go on with it: "
                 f"evomerge resume {self.folder.path}"
             )
-        return entries[0].candidate
+        return entry.candidate
 
     def show(self, candidate: str) -> CandidateDetails:
         """Return all that is known of ``candidate``, an id or ``best``.
