@@ -308,7 +308,7 @@ def _angle(gram: Array, a: Array, b: Array) -> float:
 
 def _scores(members: Sequence[Member]) -> Array:
     """The members' scores, shape ``(m, n)``."""
-    return np.array([member.scores for member in members])
+    return np.stack([member.scores for member in members])
 
 
 def _drawn(worth: Array, rng: np.random.Generator, but: int | None = None) -> int:

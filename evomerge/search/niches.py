@@ -14,7 +14,8 @@ Array = NDArray[np.float64]
 
 def known(scores: Array) -> Array:
     """Return ``scores`` with 0 where an example has none (NaN): who wasn't scored wins nothing."""
-    return np.where(np.isnan(scores), 0.0, scores)
+    missing = np.isnan(scores)
+    return np.where(missing, 0.0, scores) if missing.any() else scores
 
 
 def fitness(scores: Array, *, alpha: float = 1.0) -> Array:
@@ -32,7 +33,7 @@ def fitness(scores: Array, *, alpha: float = 1.0) -> Array:
         Shape ``(m,)``.
     """
     s = known(scores)
-    total: Array = (s * _price(s, alpha)).sum(axis=1)
+    total: Array = s @ _price(s, alpha)
     return total
 
 
@@ -49,8 +50,11 @@ def attraction(scores: Array, first: int) -> Array:
         Shape ``(m,)``.
     """
     s = known(scores)
-    gain: Array = (np.maximum(0.0, s - s[first]) * _price(s, 1.0)).sum(axis=1)
-    return gain
+    better = np.flatnonzero(s.max(axis=0, initial=0.0) > s[first])
+    gain = s[:, better] - s[first, better]
+    np.maximum(gain, 0.0, out=gain)
+    total: Array = gain @ _price(s, 1.0)[better]
+    return total
 
 
 def coverage(scores: Array) -> float:
