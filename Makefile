@@ -60,7 +60,7 @@ format: $(INSTALLED) ## Format the code
 
 bench: $(INSTALLED) ## Measure, as ratios to a reference in the same run; see benchmarks/RESULTS.md
 	@for name in startup candidate_overhead run_overhead lm_eval_candidate merge_in_memory merge_to_disk replay \
-	   memory_plan two_workers async_convergence scheduling controller routing chaos; do \
+	   memory_plan two_workers async_convergence scheduling controller routing route_export chaos; do \
 	   echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@echo "The quickstart over five seeds takes twenty minutes: $(BIN)/python benchmarks/quickstart.py"
 	@echo "A resume of 100,000 candidates takes ten: $(BIN)/python benchmarks/controller.py --resume 10000 100000"
