@@ -49,10 +49,11 @@ Kind = Literal["steps", "scales", "genes"]
 
 @dataclass(frozen=True)
 class _Member:
-    """A candidate that may become a parent; ``born`` counts results."""
+    """A candidate that may become a parent; ``born`` counts results, ``steps`` marks its steps."""
 
     told: Told
     born: int
+    steps: int
 
     @property
     def id(self) -> str:
@@ -162,7 +163,7 @@ class PathEvolutionSearcher:
         size = self._book.size(n, self._population)
         starts = self._book.take_starts(size)
         for start in starts:
-            self._near.update(self._marks(start.genome))
+            self._near.update(*self._marks(np.asarray(start.genome)[None]))
         rng = self._book.generator()
         models = self._models()
         children = [self._best_child(models, rng) for _ in range(size - len(starts))]
@@ -179,7 +180,7 @@ class PathEvolutionSearcher:
     def tell(self, evaluations: Iterable[Evaluation]) -> None:
         """Take evaluations in any order; each joins those that may become parents."""
         for told in self._book.take(evaluations):
-            member = _Member(told, self._born)
+            member = _Member(told, self._born, self._marks(told.genome[None])[0][1])
             if member.id in self._other_steps:
                 self._other_steps.remove(member.id)
                 self._since_better = 0 if self._is_better(told) else self._since_better + 1
@@ -220,7 +221,7 @@ class PathEvolutionSearcher:
         if self._modelled:
             best: dict[int, _Member] = {}
             for member in found:
-                best.setdefault(self._marks(member.told.genome)[1], member)
+                best.setdefault(member.steps, member)
             found = list(best.values())
         return found[: self._population]
 
@@ -237,7 +238,7 @@ class PathEvolutionSearcher:
             return _Models(every, every)
         best: dict[int, int] = {}
         for index in np.argsort(scores, kind="stable"):
-            best[self._marks(genomes[index])[1]] = int(index)
+            best[self._known[index].steps] = int(index)
         paths = sorted(best.values())
         return _Models(PathModel(layout, genomes[paths], scores[paths], scales=False), every)
 
@@ -257,7 +258,7 @@ class PathEvolutionSearcher:
         for _ in range(TRIES):
             drawn = [self._draw(kind, rng) for _ in range(1 if models is None else self._draws)]
             genomes = self._book.space.snap(np.array([genome for genome, _ in drawn]))
-            marks = [self._marks(genome) for genome in genomes]
+            marks = self._marks(genomes)
             which = 1 if kind == "steps" else 0
             new = [i for i, mark in enumerate(marks) if mark[which] not in self._near]
             if not new:
@@ -269,7 +270,7 @@ class PathEvolutionSearcher:
             self._near.update(marks[best])
             return _Child(genomes[best], drawn[best][1], kind)
         genome = self._book.space.snap(self._layout.random(rng))
-        self._near.update(self._marks(genome))
+        self._near.update(*self._marks(genome[None]))
         return _Child(genome, (), kind)
 
     def _draw(self, kind: Kind, rng: np.random.Generator) -> tuple[Array, tuple[str, ...]]:
@@ -304,22 +305,20 @@ class PathEvolutionSearcher:
 
     def _parent(self, rng: np.random.Generator) -> _Member:
         """Return the best of a few members drawn at random."""
-        drawn = rng.integers(len(self._members), size=TOURNAMENT)
-        return self._members[int(drawn.min())]
+        drawn: list[int] = rng.integers(len(self._members), size=TOURNAMENT).tolist()
+        return self._members[min(drawn)]
 
-    def _marks(self, genome: Array) -> tuple[int, int]:
-        """Return marks that near-copies of ``genome`` share, and paths of the same steps."""
-        layout = self._layout
-        if layout.paths is None:
-            return _near(genome), _near(genome)
-        steps = genome[layout.n_genes : layout.n_genes + layout.paths.max_steps]
-        return _near(genome), _near(steps)
+    def _marks(self, genomes: Array) -> list[tuple[int, int]]:
+        """Return marks that near-copies of each row share, and rows of the same steps."""
+        rounded = np.rint(genomes * NEAR).astype(np.int64)
+        first = self._layout.n_genes
+        most = 0 if self._layout.paths is None else self._layout.paths.max_steps
+        return [(_mark(row), _mark(row[first : first + most])) for row in rounded]
 
 
-def _near(genome: Array) -> int:
-    """Return a mark that near-copies of ``genome`` share."""
-    rounded = np.rint(genome * NEAR).astype(np.int64)
-    return int.from_bytes(blake2b(rounded.tobytes(), digest_size=8).digest(), "little")
+def _mark(row: NDArray[np.int64]) -> int:
+    """Return a number that equal rows share."""
+    return int.from_bytes(blake2b(row.tobytes(), digest_size=8).digest(), "little")
 
 
 def _ranked(members: Sequence[_Member]) -> list[_Member]:

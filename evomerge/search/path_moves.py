@@ -67,6 +67,8 @@ class Layout:
             return
         if self.paths.scale is not None:
             self.one = float(self.paths.scale.places(np.array([1.0]))[0])
+        self._empty = np.full(space.n_dims, self.one)
+        self._empty[self.n_genes : self.n_genes + self.paths.max_steps] = END
         place = {choice: index for index, choice in enumerate(self.paths.choices)}
         sources = sorted({source for source, _ in self.paths.choices})
         self._beside = [
@@ -93,23 +95,22 @@ class Layout:
         """Return the numbers, shape ``(n_genes,)``, and the path of an encoding."""
         if self.paths is None:
             return genome.copy(), Path([], [])
-        stop = self.n_genes + self.paths.max_steps
-        steps = [int(step) for step in genome[self.n_genes : stop] if step != END]
-        scales = [self.one] * len(steps)
-        if self.paths.scale is not None:
-            scales = genome[stop : stop + len(steps)].tolist()
+        row, most = genome[self.n_genes :].tolist(), self.paths.max_steps
+        steps = [int(step) for step in row[:most] if step != END]
+        scales = row[most : most + len(steps)] or [self.one] * len(steps)
         return genome[: self.n_genes].copy(), Path(steps, scales)
 
     def join(self, numbers: Array, path: Path) -> Array:
         """Return the encoding of numbers and a path, not snapped; what is too long is cut off."""
         if self.paths is None:
             return numbers
-        most = self.paths.max_steps
-        steps, scales = np.full(most, float(END)), np.full(most, self.one)
+        row, first, most = self._empty.copy(), self.n_genes, self.paths.max_steps
         kept = min(len(path), most)
-        steps[:kept], scales[:kept] = path.steps[:kept], path.scales[:kept]
-        parts = [numbers, steps] + ([] if self.paths.scale is None else [scales])
-        return np.concatenate(parts)
+        row[:first] = numbers
+        row[first : first + kept] = path.steps[:kept]
+        if self.paths.scale is not None:
+            row[first + most : first + most + kept] = path.scales[:kept]
+        return row
 
     def random(self, rng: Rng) -> Array:
         """Return a random encoding, not snapped: numbers, a length, then its steps, scales of 1."""

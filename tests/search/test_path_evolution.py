@@ -13,7 +13,7 @@ from evomerge.recipes.genes import Gene
 from evomerge.recipes.hops import scale_gene
 from evomerge.recipes.paths import PATH, PathSpace
 from evomerge.search.fronts import non_dominated
-from evomerge.search.path_evolution import STALLED, PathEvolutionSearcher, _near
+from evomerge.search.path_evolution import STALLED, PathEvolutionSearcher
 from evomerge.search.path_model import PathModel, features
 from evomerge.search.path_moves import (
     SCALE_MOVES,
@@ -152,7 +152,7 @@ def test_no_proposal_is_near_another() -> None:
     marks = []
     for _ in range(8):
         proposals = searcher.ask()
-        marks += [_near(p.genome) for p in proposals]
+        marks += [mark for mark, _ in searcher._marks(np.array([p.genome for p in proposals]))]
         searcher.tell([answer(p) for p in proposals])
     assert len(set(marks)) == len(marks)
 
