@@ -1,12 +1,16 @@
 """The space of segments: encodings without a fixed length, cuts, and what a run file may say."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evomerge.config import parse_config, read_yaml
 from evomerge.errors import ProblemsError, RecipeError, SearchError
 from evomerge.merging.registry import METHODS
 from evomerge.recipes.build import RecipeSpec, build_recipe, build_space
@@ -15,6 +19,7 @@ from evomerge.search.protocol import build_searcher
 from tests.recipes.declared import N_LAYERS, model_tensors, sources
 from tests.search.segmented import space_of
 
+ROOT = Path(__file__).parents[2]
 TENSORS = model_tensors()
 TOTAL = 4 * 8 + N_LAYERS * (2 * 16 + 2 * 32 + 4) + 4 + 4 * 8
 NAMES = ("a", "b", "c")
@@ -154,3 +159,18 @@ def test_searchers_of_numbers_refuse_it_and_random_takes_it() -> None:
     proposals = [*searcher.ask(5), *searcher.ask()]
     assert all(len(built.unpack(proposal.genome)[0].ends) <= 2 for proposal in proposals)
     assert len({proposal.genome.tobytes() for proposal in proposals}) == len(proposals)
+
+
+def test_the_documented_examples_are_taken() -> None:
+    config = read_yaml(ROOT / "configs" / "m2n2.yaml")
+    text = (ROOT / "docs" / "niches.md").read_text(encoding="utf-8")
+    run, recipe, searched = map(
+        yaml.safe_load, re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    )
+    assert parse_config(config | run | {"dataflow": None}, where="x").search.searcher == "m2n2"
+    assert run["search"]["options"] == config["search"]["options"]
+    (stage,) = config["recipe"]["parameters"]
+    assert run["recipe"]["parameters"] == [stage]
+    spec = RecipeSpec(sources("math", "code"), "math", tuple(recipe["parameters"]))
+    assert len(build_recipe(spec, METHODS.declarations()).stages[0].parameters["segments"]) == 2
+    assert space(searched["segments"]).chromosomes == ("attn", "mlp", "rest")
