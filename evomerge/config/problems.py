@@ -93,7 +93,9 @@ def _message(item: Any, model: type[BaseModel]) -> str:
         )
         return f"got {found}, expected {words} {bound}."
     if kind == "too_short":
-        return f"is empty, expected at least {context['min_length']} entry."
+        least, n = context["min_length"], context["actual_length"]
+        found = f"has {n} {'entry' if n == 1 else 'entries'}" if n else "is empty"
+        return f"{found}, expected at least {least} {'entry' if least == 1 else 'entries'}."
     if kind == "value_error":
         return str(context["error"])
     if kind in _EXPECTED:

@@ -147,6 +147,12 @@ def test_unknown_key_names_the_nearest_key_and_the_file(run_file: Path) -> None:
             "dataflow.max_steps",
             "got 0, expected at least 1",
         ),
+        (
+            "budget: 24",
+            "budget: 24, phases: [{search: parameters, share: 1}]",
+            "search.phases",
+            "has 1 entry, expected at least 2 entries.",
+        ),
         ("low: -0.5", "low: .nan", "recipe.parameters[0].weights.search.low", "a finite number"),
         ("base: {path: demo/base}", "1: {path: a}", "sources.1", "the key 1 is not a text."),
     ],
