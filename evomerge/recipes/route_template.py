@@ -43,16 +43,13 @@ class RouteTemplate:
     def genome_of(self, recipe: Recipe) -> dict[str, Any]:
         """Return the genome whose recipe has the weights of ``recipe``, not yet on the grid.
 
+        A recipe without a route is one through all layers of its last stage, in order.
+
         Raises:
             RecipeError: The space has no such recipe; the message names what doesn't fit.
         """
-        if recipe.dataflow is None:
-            raise RecipeError(
-                "the recipe has no dataflow, and this search is over routes. Give it one, with "
-                "all layers of its model in order."
-            )
         genome = self._stages.genome_of(replace(recipe, dataflow=None, _hash=[]))
-        flow = self._ours(recipe, recipe.dataflow)
+        flow = self._whole() if recipe.dataflow is None else self._ours(recipe, recipe.dataflow)
         wanted = self._routes.spec.dataflow(())
         for part in ("embedding", "norm", "head"):
             if getattr(flow, part) != getattr(wanted, part):
@@ -82,6 +79,16 @@ class RouteTemplate:
             for label, setting in settings
         ]
         return [*found, *((label, first | route) for label, route in routes[1:])]
+
+    def _whole(self) -> Dataflow:
+        """Return the route that is the last stage's model."""
+        spec, name = self._routes.spec, self._stages.result
+        if name not in dict(spec.layers):
+            raise RecipeError(
+                "the recipe has no dataflow, and the routes of this search don't go through its "
+                "result. Give it one, or name its last stage in dataflow.sources."
+            )
+        return Dataflow(spec.own_route(name), name, name, name)
 
     def _ours(self, recipe: Recipe, flow: Dataflow) -> Dataflow:
         """Return a recipe's dataflow with this search's names of sources and stages."""

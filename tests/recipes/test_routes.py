@@ -415,7 +415,9 @@ def test_recipes_outside_are_refused() -> None:
     scaled = fixed({"source": "a", "layer": 0}, {"source": "a", "layer": 1, "scale": 2.0})
     with pytest.raises(RecipeError, match="has the scale 2 at step 1, and this search has none"):
         built.genome_of(scaled)
-    spec = RecipeSpec(sources=SOURCES, base="a", stages=({**STAGE, "weights": 0.5},))
-    plain = build_recipe(spec, DECLARATIONS)
-    with pytest.raises(RecipeError, match="has no dataflow, and this search is over routes"):
-        built.genome_of(plain)
+    stages = ({**STAGE, "weights": 0.5},)
+    plain = build_recipe(RecipeSpec(sources=SOURCES, base="a", stages=stages), DECLARATIONS)
+    with pytest.raises(RecipeError, match="has no dataflow, and the routes of this search don't"):
+        space("path", stages=stages).genome_of(plain)
+    through = space("path", stages=stages, layers=((STAGE["name"], 4), ("b", 3)))
+    assert route_of(through, through.genome_of(plain)) == [(STAGE["name"], i) for i in range(4)]

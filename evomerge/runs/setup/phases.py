@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.config.run import DataflowConfig, PhaseConfig, RunConfig, StageConfig
-from evomerge.errors import Problem, SearchError
+from evomerge.errors import Problem, RecipeError, SearchError
 from evomerge.recipes.phases import PHASE, PhasedSpace
 from evomerge.recipes.plan import has_search
 from evomerge.recipes.recipe import Recipe
-from evomerge.recipes.space import Genome
+from evomerge.recipes.space import Genome, SearchSpace
 from evomerge.runs.setup.builders import check_searcher, make_searcher
 from evomerge.runs.setup.spaces import Spaces
 from evomerge.search.phases import PhasedSearcher
@@ -92,7 +92,8 @@ class Phases:
         if winner is None:
             own = [(label, _without_phase(genome)) for label, genome in starts]
             return make_searcher(self._phase(0, None), whole.first, own, n_objectives)
-        config = self._phase(index, whole.recipe(whole.decode(winner)))
+        recipe = whole.recipe(whole.decode(winner))
+        config = self._phase(index, recipe)
         problems: list[Problem] = []
         space = self._spaces.build(config, problems)
         if space is None:
@@ -101,8 +102,8 @@ class Phases:
                 + "; ".join(problem.message for problem in problems)
             )
         whole.enter(index, space)
-        found = space.warm_starts() if config.search.warm_starts else []
-        return make_searcher(config, space, found, n_objectives)
+        found = list(space.warm_starts()) if config.search.warm_starts else []
+        return make_searcher(config, space, _with_winner(recipe, space, found), n_objectives)
 
     def _phase(self, index: int, winner: Recipe | None) -> RunConfig:
         """Return the run file as if phase ``index`` were all of it, going on from ``winner``."""
@@ -162,6 +163,18 @@ class Phases:
 
 def _without_phase(genome: Genome) -> Genome:
     return {name: value for name, value in genome.items() if name != PHASE}
+
+
+def _with_winner(
+    winner: Recipe, space: SearchSpace, starts: Sequence[tuple[str, Genome]]
+) -> list[tuple[str, Genome]]:
+    """Return a phase's starts, the winner before it first where the space has it."""
+    try:
+        genome = space.genome_of(winner)
+    except RecipeError:
+        return list(starts)
+    label = next((label for label, start in starts if start == genome), "winner")
+    return [(label, genome), *(item for item in starts if item[1] != genome)]
 
 
 def _stages(winner: Recipe) -> list[StageConfig]:

@@ -92,6 +92,33 @@ def test_a_route_stays_while_parameters_are_searched_again(phased: dict[str, Any
     assert flows[5:] == [flows[0]] * len(flows[5:])
 
 
+@pytest.mark.parametrize("searches", ["parameters dataflow parameters", "parameters both"])
+def test_a_phase_begins_with_the_winner_before_it(phased: dict[str, Any], searches: str) -> None:
+    random = {"searcher": "random", "options": {"population": 4}}
+    phases = [{"search": search, "share": 1, **random} for search in searches.split()]
+    phased["search"] |= {"phases": phases, "budget": 5 * len(phases)}
+    phased["dataflow"] |= {"sources": ["merged", "left"], "model": "merged"}
+    found = prepared(phased)
+    searcher = found.make_searcher()
+    recipes = []
+    for phase in range(len(phases)):
+        for number in range(5):
+            proposal = searcher.ask(1)[0]
+            recipes.append(found.space.recipe(found.space.decode(proposal.genome)))
+            utility = float(number == 4 and phase < 2)
+            searcher.tell([Evaluation(proposal.id, (utility,))])
+    winner, first = recipes[5 * len(phases) - 6], recipes[5 * len(phases) - 5]
+    assert first.stages == winner.stages
+    assert first.dataflow is not None
+    if winner.dataflow is None:
+        assert [(step.source, step.layer) for step in first.dataflow.steps] == [
+            ("merged", 0),
+            ("merged", 1),
+        ]
+    else:
+        assert first.hash() == winner.hash()
+
+
 @pytest.mark.parametrize(
     ("change", "key", "message"),
     [
