@@ -17,7 +17,7 @@ from evomerge.errors import SearchError, nearest
 from evomerge.recipes.declarations import Parameter
 from evomerge.recipes.genes import Gene
 from evomerge.recipes.space import SearchSpace
-from evomerge.search.asks import AskBook, Told, need_cube, seeded_globals
+from evomerge.search.asks import AskBook, Told, need_cube, prior_means, seeded_globals
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
 from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
 from evomerge.search.studies import (
@@ -26,6 +26,7 @@ from evomerge.search.studies import (
     generation_of,
     moved_to,
     set_violation,
+    show_defaults,
     study_to_plain,
 )
 
@@ -75,6 +76,10 @@ STATE = ("_book", "_failed", "_generation", "_stored", "_told", "_trials", "_wor
 class OptunaSearcher:
     """Let a sampler of Optuna propose (TPE, Gaussian process, NSGA-II, NSGA-III, Sobol).
 
+    Without starts, the first trial stands where genes' priors say. Genes that don't count in a
+    trial aren't asked for; where that hangs on several others (a route's scales), Optuna is shown
+    their defaults, so that what was drawn for them teaches nothing.
+
     TPE is multivariate unless ``settings`` says otherwise. Failures get the worst utility seen, as
     soon as there is one.
 
@@ -115,6 +120,7 @@ class OptunaSearcher:
     ) -> None:
         need_cube(name, space)
         self._book = AskBook(name, space, seed=seed, starts=starts)
+        self._begins_at_priors = not starts and any(g.prior is not None for g in space.genes)
         self._population = population
         self._n_objectives = n_objectives
         self._window = window
@@ -143,6 +149,8 @@ class OptunaSearcher:
             for index in range(size):
                 if index < len(starts):
                     rows.append(self._trial((asked, index), starts[index].genome))
+                elif self._begins_at_priors and asked == index == 0:
+                    rows.append(self._trial((0, 0), prior_means(space)))
                 else:
                     rows.append(self._draw((asked, index), rows if n is not None else None))
         points = np.array(rows[len(starts) :]).reshape(-1, space.n_dims)
@@ -253,10 +261,23 @@ class OptunaSearcher:
             point[index] = _place(gene, trial._suggest(gene.name, self._distributions[gene.name]))
             values[gene.name] = gene.python(float(gene.values(point[index : index + 1])[0]))
         self._trials[key] = trial.number
+        if space.activity is not None:
+            show_defaults(trial, self._hidden(point))
         if self._sampler_name.startswith("NSGA"):
             frozen = self._study.get_trials(deepcopy=False)[trial.number]
             self._generation = max(self._generation, generation_of(frozen, self._sampler_name))
         return point
+
+    def _hidden(self, point: NDArray[np.float64]) -> dict[str, Any]:
+        """Return Optuna's values of the defaults of genes that a trial has and that don't count."""
+        space = self._book.space
+        settled = space.snap(point)
+        counts = space.active(settled)
+        return {
+            gene.name: _parameter(gene, float(settled[i]))
+            for i, gene in enumerate(space.genes)
+            if not counts[i]
+        }
 
     def _absorb(self) -> None:
         """Hand to Optuna what has come back since the last ask."""

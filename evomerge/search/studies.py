@@ -48,6 +48,14 @@ def set_violation(study: Any, number: int, violation: float) -> None:
     study._storage.set_trial_system_attr(trial._trial_id, "constraints", [violation])
 
 
+def show_defaults(trial: Any, hidden: Mapping[str, Any]) -> None:
+    """Put ``hidden`` (parameter → Optuna's value) in the place of what a running trial drew."""
+    for name, value in hidden.items():
+        if (distribution := trial.distributions.get(name)) is not None:
+            internal = distribution.to_internal_repr(value)
+            trial.storage.set_trial_param(trial._trial_id, name, internal, distribution)
+
+
 def best_first(trials: Sequence[Any]) -> list[Any]:
     """Return finished trials by Pareto rank, infeasible ones last; of equal ranks the first."""
     if not trials:

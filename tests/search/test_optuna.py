@@ -118,3 +118,32 @@ def test_genes_that_dont_count_arent_asked_for() -> None:
     params = [set(t.params) for t in searcher._study.trials]
     assert params[0] == {"mode"}
     assert {"mode", "only_a"} in params
+
+
+@pytest.mark.parametrize("sampler", ["TPE", "NSGAII"])
+def test_starts_at_priors_and_shows_defaults_of_what_doesnt_count(sampler: str) -> None:
+    genes = [
+        Gene("on", "categorical", choices=(False, True), prior=0.9),
+        Gene("first", "float", prior=0.2),
+        Gene("scale", "float", default=0.25),
+    ]
+
+    def activity(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+        counts = np.ones(numbers.shape, dtype=bool)
+        counts[..., 2] = numbers[..., 0] > 0
+        return counts
+
+    space = SearchSpace(genes, activity=activity)
+    searcher = OptunaSearcher(space, seed=0, sampler=sampler, population=8)
+    for ask in range(4):
+        proposals = searcher.ask()
+        if not ask:
+            assert space.decode(proposals[0].genome) == {"on": True, "first": 0.2, "scale": 0.5}
+        searcher.tell([Evaluation(p.id, (float(p.genome[1]),)) for p in proposals])
+    trials = searcher._study.trials
+    scales = [[t.params["scale"] for t in trials if t.params["on"] == on] for on in (0, 1)]
+    assert set(scales[0]) == {0.25}
+    assert len(set(scales[1])) > 5
+    start = Start("first", space.encode({"on": False, "first": 0.5, "scale": 0.7}))
+    warm = OptunaSearcher(space, seed=0, sampler=sampler, starts=[start])
+    assert [p.origin for p in warm.ask(2)] == ["warm:first", "optuna"]
