@@ -282,11 +282,22 @@ def _wrapped_flow(drawing: Drawing, width: int) -> Iterator[Row]:
 
 
 def legend(
-    drawing: Drawing, *, scale: str = "0.9·A4", qk: str = "qk", write: str = "write"
+    drawing: Drawing, *, scale: str = "·", qk: str = "qk", write: str = "write"
 ) -> Iterator[str]:
-    """Yield what the signs mean, as far as they occur; the arguments are how numbers are shown."""
-    if any(run.scale != 1 for run in drawing.runs):
-        yield f"{scale}: the hidden state is multiplied by 0.9 before layer 4 of A."
+    """Yield what the signs mean, as far as they occur, with the first scale as example.
+
+    Args:
+        drawing: The route.
+        scale: What stands between a scale and its layer.
+        qk: How this number is shown.
+        write: How this number is shown.
+    """
+    for run in [run for run in drawing.runs if run.scale != 1][:1]:
+        by, letter = short(run.scale), run.lane.letter
+        yield (
+            f"{by}{scale}{letter}{run.start}: the hidden state is multiplied by {by} before layer "
+            f"{run.start} of {letter}."
+        )
     if any(run.qk != 1 for run in drawing.runs):
         yield f"{qk}: the layer's query-key products are multiplied by it."
     if any(run.write != 1 for run in drawing.runs):

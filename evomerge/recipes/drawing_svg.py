@@ -63,7 +63,7 @@ def draw_svg(drawing: Drawing, heading: str | None = None) -> str:
             picture.y += _LINE + 4
     picture.y += 6
     _add_flow(picture, drawing)
-    signs = [*legend(drawing, scale="0.9 above A4", qk="q below", write="w below"), _SQUARES]
+    signs = [*legend(drawing, scale=" above ", qk="q below", write="w below"), _SQUARES]
     for line in signs:
         picture.text(_MARGIN, picture.y + 12, line)
         picture.y += _LINE

@@ -65,7 +65,7 @@ def test_the_whole_drawing_worked_by_hand() -> None:
         "     embedding A → A0–2 → 0.9·B2–3 → A5 {write 0.5} (2 times) → C6 → norm A →\n"
         "     head B\n"
         "\n"
-        "0.9·A4: the hidden state is multiplied by 0.9 before layer 4 of A.\n"
+        "0.9·B2: the hidden state is multiplied by 0.9 before layer 2 of B.\n"
         "write: what the layer adds to the hidden state is multiplied by it.\n"
         "Layers: ■ taken once, · skipped, 2–9 so often\n"
         "A  a: 4 of 11 layers in 5 steps\n"
