@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evomerge.cli.archive import show_archive
 from evomerge.cli.display import (
     console,
     interval,
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 CandidateArgument = Annotated[
     str, typer.Argument(metavar="CANDIDATE", help="A candidate's id, or 'best'.")
 ]
+ShownArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="CANDIDATE", help="A candidate's id, 'best', or 'archive' in a search by m2n2."
+    ),
+]
 
 
 class Format(enum.StrEnum):
@@ -50,7 +57,7 @@ def register(app: typer.Typer) -> None:
 
 def show(
     run: RunArgument,
-    candidate: CandidateArgument,
+    candidate: ShownArgument,
     detail: Annotated[
         bool,
         typer.Option(
@@ -62,7 +69,13 @@ def show(
     svg: SvgOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show one candidate: route, recipe, parents, scores, attempts and why they failed."""
+    """Show one candidate: route, recipe, parents, scores, attempts and why they failed.
+
+    'archive' shows the models that an m2n2 search keeps, and which examples each lives on.
+    """
+    if candidate == "archive":
+        show_archive(run, json=json)
+        return
     with _results(run) as results:
         found = results.show(candidate)
         name = results.row.name

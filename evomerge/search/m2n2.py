@@ -12,7 +12,7 @@ from evomerge.recipes.declarations import Parameter
 from evomerge.recipes.segment_space import Pieces, SegmentSpace
 from evomerge.recipes.space import SearchSpace
 from evomerge.search.asks import TRIES, AskBook
-from evomerge.search.niches import attraction, fitness
+from evomerge.search.niches import attraction, fitness, leaver
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
 from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
 
@@ -194,7 +194,8 @@ class M2N2Searcher:
             self._born += 1
             self._members.append(member)
             if len(self._members) > self._archive:
-                del self._members[self._worst()]
+                violations = np.array([member.violation for member in self._members])
+                del self._members[leaver(_scores(self._members), violations, alpha=self._alpha)]
 
     def snapshot(self) -> Snapshot:
         """Return the state as plain data and arrays."""
@@ -213,16 +214,6 @@ class M2N2Searcher:
             return self._members
         named = zip(self._ids, self._sources, strict=True)
         return [Member(name, genome, np.zeros(1), 0.0, 0) for name, genome in named]
-
-    def _worst(self) -> int:
-        """The member that leaves: most in violation, then least fit, then oldest."""
-        violations = np.array([member.violation for member in self._members])
-        feasible = np.flatnonzero(violations == 0)
-        # What misses constraints takes no examples from what keeps them.
-        fit = np.zeros(len(self._members))
-        competing = feasible if len(feasible) else np.arange(len(self._members))
-        fit[competing] = fitness(_scores([self._members[i] for i in competing]), alpha=self._alpha)
-        return int(np.lexsort((fit, -violations))[0])  # stable: the oldest of equal ones
 
     def _child(
         self, pool: Sequence[Member], others: Sequence[Array], rng: np.random.Generator

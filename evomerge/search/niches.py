@@ -75,7 +75,25 @@ def sole_wins(scores: Array) -> NDArray[np.bool_]:
     An example that nobody else is as good on falls back when its member leaves.
     """
     won = wins(scores)
-    return won & (won.sum(axis=0) == 1)
+    return np.asarray(won & (won.sum(axis=0) == 1))
+
+
+def leaver(scores: Array, violations: Array, *, alpha: float = 1.0) -> int:
+    """Return which member leaves an archive that is too full.
+
+    That is the one that misses the run's constraints most; if all keep them the least fit; of equal
+    ones the first, which joined first. Who misses constraints takes no examples from who doesn't.
+
+    Args:
+        scores: Utilities in [0, 1], shape ``(m, n)``, in the order of joining.
+        violations: By how much each member misses the constraints, shape ``(m,)``, 0: not at all.
+        alpha: How much members share.
+    """
+    feasible = np.flatnonzero(violations == 0)
+    competing = feasible if len(feasible) else np.arange(len(scores))
+    fit = np.zeros(len(scores))
+    fit[competing] = fitness(scores[competing], alpha=alpha)
+    return int(np.lexsort((fit, -violations))[0])  # stable
 
 
 def _price(s: Array, alpha: float) -> Array:

@@ -1,20 +1,29 @@
 """Runs with m2n2: the sources first, children of the archive, stopped, resumed and exported."""
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from evomerge.cli.main import app
 from evomerge.config.load import parse_config
-from evomerge.errors import ConfigError
+from evomerge.errors import ConfigError, LedgerError
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.recipes.files import dump_recipe
 from evomerge.runs.events import Finished
 from evomerge.runs.export import export
+from evomerge.runs.reading.niches import read_niches
 from evomerge.runs.reading.results import RunResults
 from evomerge.runs.setup.prepare import prepare
 from evomerge.runs.start import new_run, stored_run
+from evomerge.search.m2n2 import M2N2Searcher
+from evomerge.search.niches import fitness
+from evomerge.search.protocol import Evaluation
 
 RUN = Path("runs/tiny")
 
@@ -100,6 +109,54 @@ def test_users_recipes_join_the_sources(niched: dict[str, Any], workspace: Path)
     again = prepare(parse_config(niched, where="tiny.yaml"), plan=False)
     origins = [proposal.origin for proposal in again.make_searcher().ask()]
     assert origins == [*(f"warm:parent:{n}" for n in ("base", "left", "right")), "warm:recipe:mine"]
+
+
+def test_the_ledger_tells_of_the_archive(
+    niched: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searchers = []
+    tell = M2N2Searcher.tell
+
+    def told(self: M2N2Searcher, evaluations: Iterable[Evaluation]) -> None:
+        searchers.append(self)
+        tell(self, evaluations)
+
+    monkeypatch.setattr(M2N2Searcher, "tell", told)
+    with new_run(parse_config(niched, where="tiny.yaml")) as opened:
+        list(opened.run.drive())
+    results = RunResults.open(RUN)
+    found = read_niches(results.records, results.row, results.objectives)
+    results.close()
+    lived = {member.id: member for member in searchers[-1].members}
+    assert {member.candidate for member in found.members} == set(lived)
+    assert [(part.task, part.first, part.n) for part in found.parts] == [
+        ("copy", 0, 8),
+        ("next", 8, 8),
+    ]
+    scores = np.array([member.scores for member in lived.values()])
+    shares = dict(zip(lived, fitness(scores), strict=True))
+    for member in found.members:
+        assert member.fitness == pytest.approx(shares[member.candidate])
+        assert member.mean == pytest.approx(lived[member.candidate].scores.mean())
+        assert len(member.alone) <= member.wins
+        assert not set(member.gained) & set(member.lost)
+    assert found.coverage == pytest.approx(scores.max(axis=0).mean())
+    assert len(found.departures) == 9 - 4
+    shown = CliRunner().invoke(app, ["show", str(RUN), "archive"])
+    assert shown.exit_code == 0
+    assert "Archive: 4 models, 16 examples" in shown.stdout
+    plain = CliRunner().invoke(app, ["show", str(RUN), "archive", "--json"])
+    members = json.loads(plain.stdout)["members"]
+    assert [m["candidate"] for m in members] == [m.candidate for m in found.members]
+
+
+def test_other_searches_have_no_archive(workspace: Path, raw_config: dict[str, Any]) -> None:
+    with new_run(parse_config(raw_config, where="tiny.yaml")):
+        pass
+    results = RunResults.open(RUN)
+    with pytest.raises(LedgerError, match="a search by random, which keeps no archive"):
+        read_niches(results.records, results.row, results.objectives)
+    results.close()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from evomerge.search.niches import attraction, coverage, fitness, sole_wins, wins
+from evomerge.search.niches import attraction, coverage, fitness, leaver, sole_wins, wins
 
 Array = NDArray[np.float64]
 GOLDEN = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
@@ -84,3 +84,13 @@ def test_an_example_without_a_score_is_lost() -> None:
 def test_no_members_and_no_examples_cover_nothing() -> None:
     assert coverage(np.zeros((0, 3))) == coverage(np.zeros((2, 0))) == 0.0
     assert fitness(np.zeros((2, 0))).tolist() == [0.0, 0.0]
+
+
+def test_who_leaves_misses_most_or_is_least_fit_or_oldest() -> None:
+    assert leaver(GOLDEN, np.zeros(3)) == 1
+    assert leaver(GOLDEN, np.array([0.1, 0.0, 0.0])) == 0
+    assert leaver(GOLDEN, np.array([0.1, 0.0, 0.3])) == 2
+    assert leaver(GOLDEN, np.full(3, 0.2)) == 1
+    assert leaver(np.ones((4, 2)), np.zeros(4)) == 0
+    # Without the infeasible first one, the second and third share nothing: f = (-, 1, 1)
+    assert leaver(np.array([[1, 1], [1, 0], [0, 1]]), np.array([0.5, 0.5, 0.0])) == 0
