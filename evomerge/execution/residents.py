@@ -16,7 +16,12 @@ from evomerge.merging.engine import Merger
 from evomerge.merging.routing import Router
 from evomerge.merging.stream import config_changes
 from evomerge.models.checkpoint import Checkpoint
-from evomerge.models.resident import load_resident, parameters_by_name, unfilled_resident
+from evomerge.models.resident import (
+    empty_model,
+    load_resident,
+    parameters_by_name,
+    unfilled_resident,
+)
 from evomerge.recipes.recipe import Dataflow, Recipe, Step
 
 BASE = ""
@@ -164,6 +169,34 @@ class Residents:
                 "Give each worker one GPU that holds the sources, or use a smaller recipe.dtype."
             )
         return self.device
+
+
+def check_route(
+    recipe: Recipe, checkpoints: Mapping[str, Checkpoint], trusted: frozenset[str]
+) -> None:
+    """Make sure that a recipe's route can be put together in memory; no weight is read.
+
+    Args:
+        recipe: Its dataflow has passed the merger's checks.
+        checkpoints: Source → checkpoint.
+        trusted: Sources whose own code may run.
+
+    Raises:
+        MergeError: A step has numbers that its layer's code has no place for.
+        ModelError: transformers can't build a source's model.
+    """
+    flow = recipe.dataflow
+    assert flow is not None
+    shells: dict[str, nn.Module] = {}
+    for root in dict.fromkeys(_root(recipe, name) for name in names_of(flow)):
+        shells[root] = empty_model(
+            checkpoints[root].folder,
+            {},
+            dtype=recipe.dtype,
+            device="meta",
+            trust_remote_code=root in trusted,
+        )
+    Router({name: shells[_root(recipe, name)] for name in names_of(flow)}).build(flow)
 
 
 def names_of(flow: Dataflow) -> list[str]:

@@ -102,16 +102,9 @@ def unfilled_resident(
     Raises:
         ModelError: transformers can't build it, or tensors and parameters don't fit each other.
     """
-    try:
-        config = AutoConfig.from_pretrained(
-            folder, trust_remote_code=trust_remote_code, local_files_only=True, **changes
-        )
-        kind = {} if dtype is None else {"dtype": getattr(torch, dtype)}
-        loader: Any = AutoModelForCausalLM
-        with no_init_weights(), torch.device(device):
-            model = loader.from_config(config, trust_remote_code=trust_remote_code, **kind)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, AttributeError) as error:
-        raise _unloadable(folder, error) from error
+    model = empty_model(
+        folder, changes, dtype=dtype, device=device, trust_remote_code=trust_remote_code
+    )
     model.tie_weights()
     model.requires_grad_(False)
     found = _by_name(model, shapes, str(folder))
@@ -123,6 +116,38 @@ def unfilled_resident(
             f"{type(model).__name__}. Save {folder} again with transformers."
         )
     return model.eval(), found
+
+
+def empty_model(
+    folder: Path,
+    changes: Mapping[str, Any],
+    *,
+    dtype: str | None,
+    device: str,
+    trust_remote_code: bool = False,
+) -> Any:
+    """Build the model of a folder's configuration; its parameters hold anything.
+
+    Args:
+        folder: Where the configuration is from.
+        changes: Keys of it that differ.
+        dtype: Element type by torch's name; None takes the configuration's.
+        device: Torch device; ``meta`` takes no memory.
+        trust_remote_code: Run the code that the folder brings.
+
+    Raises:
+        ModelError: transformers can't build it.
+    """
+    try:
+        config = AutoConfig.from_pretrained(
+            folder, trust_remote_code=trust_remote_code, local_files_only=True, **changes
+        )
+        kind = {} if dtype is None else {"dtype": getattr(torch, dtype)}
+        loader: Any = AutoModelForCausalLM
+        with no_init_weights(), torch.device(device):
+            return loader.from_config(config, trust_remote_code=trust_remote_code, **kind)
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, AttributeError) as error:
+        raise _unloadable(folder, error) from error
 
 
 def parameters_by_name(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Tensor]:

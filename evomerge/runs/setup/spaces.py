@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evomerge.config.run import RunConfig
-from evomerge.errors import EvomergeError, MergeError, Problem, ProblemsError
+from evomerge.errors import EvomergeError, MergeError, ModelError, Problem, ProblemsError
+from evomerge.execution.residents import check_route
 from evomerge.merging.engine import Merger
 from evomerge.merging.gram import GramSums
 from evomerge.merging.registry import METHODS
@@ -108,6 +109,7 @@ class Spaces:
         """
         names = {name: item.source for name, item in self.sources.items()}
         merger = Merger({name: item.checkpoint for name, item in self.sources.items()}, names)
+        trusted = frozenset(name for name, source in names.items() if source.trust_remote_code)
         route = route_spec(config, self.sources, self.base, [])
         recipe = space.recipe(space.decode(space.middle()))
         if route is not None:
@@ -121,6 +123,13 @@ class Spaces:
                 at_step = route is None and told != line
                 problems.append(Problem("dataflow.steps" if at_step else key, told))
             return
+        flow = recipe.dataflow
+        if flow is not None and any((step.qk, step.write) != (1, 1) for step in flow.steps):
+            try:
+                check_route(recipe, merger.checkpoints, trusted)
+            except (MergeError, ModelError) as error:
+                problems.append(Problem("dataflow.steps", str(error)))
+                return
         self._check_vocabularies(config, problems)
 
     def _check_vocabularies(self, config: RunConfig, problems: list[Problem]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoModelForCausalLM, Olmo2Config
+from transformers import AutoModelForCausalLM, BloomConfig, Olmo2Config
 
 from evomerge.config.load import parse_config
 from evomerge.errors import ConfigError
@@ -126,6 +126,27 @@ def test_a_fixed_route_must_exist(routed: dict[str, Any]) -> None:
     routed["dataflow"] = {"steps": [{"source": "left", "layer": 7}]}
     message = problems(routed)["dataflow.steps"]
     assert message == "takes layer 7 of 'left', which has 2. Expected 0 to 1."
+
+
+def test_numbers_that_a_layers_code_has_no_place_for_are_refused(
+    routed: dict[str, Any], workspace: Path
+) -> None:
+    for name in ("one", "two"):
+        config = BloomConfig(vocab_size=100, hidden_size=32, n_layer=2, n_head=4)
+        AutoModelForCausalLM.from_config(config).save_pretrained(workspace / name)
+        tiny_tokenizer(100).save_pretrained(workspace / name)
+    routed["sources"] = {name: {"path": name} for name in ("one", "two")}
+    routed["base"] = "one"
+    stage = {"method": "linear", "inputs": ["one", "two"], "weights": {"search": {}}}
+    routed["recipe"]["parameters"] = [stage]
+    steps: list[dict[str, Any]] = [
+        {"source": "stage1", "layer": 0},
+        {"source": "two", "layer": 1, "write": 0.5},
+    ]
+    routed["dataflow"] = {"steps": steps}
+    assert prepared(routed).space.genes
+    steps[1]["qk"] = 0.5
+    assert "BloomAttention has no scaling to multiply" in problems(routed)["dataflow.steps"]
 
 
 def test_nothing_to_search_is_refused(routed: dict[str, Any]) -> None:
