@@ -22,6 +22,7 @@ from evomerge.merging.route_plan import routed_outputs
 from evomerge.merging.statistics import Store
 from evomerge.models.architecture import BUFFERS, FLOATS
 from evomerge.models.checkpoint import Checkpoint, torch_dtype
+from evomerge.models.finite import is_finite
 from evomerge.models.writer import TensorSpec
 from evomerge.recipes.recipe import Recipe, Source
 
@@ -106,7 +107,8 @@ class Merger:
                 to: it may lie in the memory of the one before, or in a source's file.
 
         Raises:
-            MergeError: The recipe can't be merged, or a source holds NaN.
+            MergeError: The recipe can't be merged, a source holds NaN, or the result doesn't fit
+                its dtype.
         """
         outputs = self._outputs(recipe)
         dtypes = [torch_dtype(output.dtype) for output in outputs]
@@ -119,7 +121,7 @@ class Merger:
             else:
                 merged = torch.empty(output.shape, dtype=dtype, device=device)
             with torch.inference_mode():
-                self._write_folded(fill(output.frame, recipe), output.fold, merged)
+                self._write_folded(fill(output.frame, recipe), output, merged)
             yield output.name, merged.to("cpu")
 
     def merge_into(self, recipe: Recipe, targets: Mapping[str, Tensor]) -> int:
@@ -153,7 +155,7 @@ class Merger:
                 if self._holds(output, node, target):
                     continue
                 self._written.pop(key, None)  # a merge that fails half-way has no claim
-                self._write_folded(node, output.fold, target)
+                self._write_folded(node, output, target)
                 claim = _Written(weakref.ref(target), _version(target), node, output.fold)
                 self._written[key] = claim
                 rewritten += 1
@@ -231,14 +233,22 @@ class Merger:
         if problems:
             raise MergeError("\n".join(problems) + "\nLoad the base model as target.")
 
-    def _write_folded(self, node: Node, fold: Fold | None, target: Tensor) -> None:
+    def _write_folded(self, node: Node, output: Output, target: Tensor) -> None:
         """Compute ``node``, folded, into ``target``, rounding once; within inference mode."""
+        fold = output.fold
         if fold is None:
             self._write(node, target)
             return
         wide = torch.empty(node.facts.shape, dtype=wide_dtype(node), device=target.device)
         self._write(node, wide)
         target.copy_(fold.apply(wide))
+        vanished = fold.factor != 0 and not target.any() and wide.any()
+        if vanished or not is_finite(target):
+            raise MergeError(
+                f"tensor {output.name!r} doesn't fit {str(target.dtype).removeprefix('torch.')}: "
+                f"the route multiplies it by {fold.factor:g}. Take scales nearer to 1, or another "
+                "dtype."
+            )
 
     def _write(self, node: Node, target: Tensor) -> None:
         """Compute ``node`` into ``target``, any floating dtype; within inference mode."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from evomerge.errors import RecipeError
+from evomerge.errors import MergeError, RecipeError
 from evomerge.merging.plan import Layout
 from evomerge.merging.registry import METHODS
 from evomerge.merging.route_form import RouteForm
@@ -81,6 +81,16 @@ def test_query_scales_fold(labs: Labs, family: str) -> None:
     assert difference(lab.routed(flow), model) < TOLERANCE
     unscaled = route(*(replace(step, qk=1.0) for step in steps))
     assert difference(lab.routed(unscaled), model) > 100 * TOLERANCE
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1e12])
+def test_weights_that_the_dtype_cannot_hold_are_refused(labs: Labs, scale: float) -> None:
+    lab = labs("llama")
+    flow = route(Step("a", 0), Step("b", 1, scale=scale))
+    list(lab.merger.tensors(lab.recipe(flow, dtype="float32")))
+    message = r"'model.layers.1.*_proj.weight' doesn't fit float16: the route multiplies it by 1e"
+    with pytest.raises(MergeError, match=message):
+        list(lab.merger.tensors(lab.recipe(flow, dtype="float16")))
 
 
 def test_what_is_merged_in_place_is_what_is_written(labs: Labs, tmp_path: Path) -> None:
