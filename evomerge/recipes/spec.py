@@ -7,6 +7,9 @@ from typing import Any
 from evomerge.errors import Problem, RecipeError, nearest
 from evomerge.recipes.recipe import DTYPES, FLOW_ENDS, STEP_NUMBERS, Dataflow, Source, Step
 
+MOST_LAYERS = 100_000
+"""No model is so deep; a longer run of layers would only fill the memory."""
+
 
 @dataclass(frozen=True)
 class RecipeSpec:
@@ -130,7 +133,10 @@ def _read_layers(raw: Any, key: str, problems: list[Problem]) -> Sequence[int]:
         return []
     pair = list(raw) if isinstance(raw, (list, tuple)) else []
     if len(pair) == 2 and all(type(end) is int for end in pair) and 0 <= pair[0] < pair[1]:
-        return range(pair[0], pair[1])
+        if pair[1] <= MOST_LAYERS:
+            return range(pair[0], pair[1])
+        _add(problems, key, f"got {raw!r}, expected no layer beyond {MOST_LAYERS}.")
+        return []
     _add(problems, key, f"got {raw!r}, expected [first layer, layer after the last].")
     return []
 

@@ -170,6 +170,7 @@ def test_all_mistakes_come_with_file_and_key(tmp_path: Path) -> None:
                 ("{steps: [{source: b, layer: 0}]}", r"steps\[0\].source: .*called 'b'"),
                 ("{steps: [{source: a, layer: -1}]}", r"steps\[0\].layer: got -1"),
                 ("{steps: [{source: a, layers: [3, 2]}]}", r"steps\[0\].layers: got \[3, 2\]"),
+                ("{steps: [{source: a, layers: [0, 2000000000]}]}", "layers: .* beyond 100000"),
                 ("{steps: [{source: a, layer: 0, sacle: 2}]}", r"sacle: .*did you mean 'scale'"),
                 (
                     "{steps: [{source: a, layers: [0, 1], qk: 2}]}",
