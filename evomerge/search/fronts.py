@@ -133,6 +133,23 @@ def hypervolume(points: ArrayLike, reference: ArrayLike) -> Volume:
     return Volume(float(measure(values, ref=lowest, maximise=True)), exact)
 
 
+def least_contributor(points: ArrayLike) -> int:
+    """Return the row of a front that adds least hypervolume; ends add the most.
+
+    Each objective is scaled to the front's range. Of equal points the last one adds least.
+
+    Args:
+        points: Utilities, shape ``(n, k)``, without NaN.
+    """
+    values = np.asarray(points, dtype=np.float64)
+    ranges = np.ptp(values, axis=0)
+    scaled = (values - values.min(axis=0)) / np.where(ranges > 0, ranges, 1.0)
+    import moocore
+
+    parts = moocore.hv_contributions(scaled, ref=np.full(values.shape[1], -1.0), maximise=True)
+    return int(np.flatnonzero(parts <= parts.min() + 1e-12)[-1])
+
+
 def igd_plus(points: ArrayLike, wanted: ArrayLike) -> float:
     """Return how far ``points`` stay behind the front ``wanted`` on average; 0 if nowhere.
 
