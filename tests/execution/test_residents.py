@@ -60,6 +60,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> WorkerSpec:
             EvaluatorSpec("copy", "perplexity", 0, options),
             EvaluatorSpec("choice", "multiple_choice", 0, asked),
             EvaluatorSpec("answer", "generation", 0, {**asked, "max_new_tokens": 4}),
+            EvaluatorSpec("speed", "latency", 0, {"new_tokens": 2, "repeats": 3}),
         ),
     )
 
@@ -279,6 +280,17 @@ def test_prefixes_change_no_bit_of_any_task(spec: WorkerSpec, worker: Worker, bu
     assert sharing.prefixes is not None
     assert 0 < sharing.prefixes.bytes <= budget
     assert sharing.prefixes.steps_saved > 0
+
+
+def test_latency_is_that_of_a_model_which_shares_nothing(spec: WorkerSpec) -> None:
+    sharing = replace(spec, prefix_bytes=10**8).build()
+    block = BlockRef("speed", "search", 0)
+    for recipe in siblings(spec)[:2]:
+        outcome = sharing.run(Job("0-0", 1, recipe, [block]))
+        assert outcome.failure is None
+        assert outcome.scores[0].values["seconds_per_token"].shape == (3, 1)
+    assert sharing.prefixes is not None
+    assert (sharing.prefixes.steps_run, sharing.prefixes.bytes) == (0, 0)
 
 
 def test_prefixes_go_first_when_memory_runs_out(
