@@ -90,7 +90,7 @@ class _Child:
             "int",
             "Children drawn for each that is proposed, the one that a model finds best; 1: no "
             "model.",
-            default=16,
+            default=24,
             low=1,
         ),
     ],
@@ -105,10 +105,10 @@ class PathEvolutionSearcher:
 
     A child differs in its steps, its scales, or the numbers beside its path. Moves of steps:
     insert, delete, replace, move, repeat or exchange some, take them from another source or a
-    neighbouring layer. Scales begin at 1 and are left alone while changes of steps pay: a wrong
-    order with fitted scales would be hard to leave. When 40 children with other steps weren't
-    better than all before, every other child gets other scales, until steps pay again. A child
-    with other steps has steps that were never proposed. In a space without paths only numbers move.
+    neighbouring layer; such a child has steps that were never proposed. Scales begin at 1 and are
+    left alone while changes of steps pay: a wrong order with fitted scales would be hard to leave.
+    When 40 children with other steps weren't better than all before, every other child gets other
+    scales, until steps pay again. In a space without paths only numbers move.
 
     Of ``draws`` children the one is proposed that a Gaussian process on the scores so far holds
     most promise for, as in Bayesian optimisation: a score costs far more than a child. That needs a
@@ -142,7 +142,7 @@ class PathEvolutionSearcher:
         starts: Sequence[Start] = (),
         population: int = 8,
         crossover: float = 0.2,
-        draws: int = 16,
+        draws: int = 24,
     ) -> None:
         self._book = AskBook("path_evolution", space, seed=seed, starts=starts)
         self._layout = Layout(space)
@@ -255,8 +255,11 @@ class PathEvolutionSearcher:
     def _best_child(self, models: _Models | None, rng: np.random.Generator) -> _Child:
         """Return the most promising of some children that are near no earlier proposal."""
         kind = self._kind(rng)
+        n_draws = 1 if models is None else self._draws
         for _ in range(TRIES):
-            drawn = [self._draw(kind, rng) for _ in range(1 if models is None else self._draws)]
+            # A model would let one path alone be fitted for ever; so fit a path at a time.
+            fitted = self._parent(rng) if kind != "steps" and models else None
+            drawn = [self._draw(kind, fitted, rng) for _ in range(n_draws)]
             genomes = self._book.space.snap(np.array([genome for genome, _ in drawn]))
             marks = self._marks(genomes)
             which = 1 if kind == "steps" else 0
@@ -273,14 +276,16 @@ class PathEvolutionSearcher:
         self._near.update(*self._marks(genome[None]))
         return _Child(genome, (), kind)
 
-    def _draw(self, kind: Kind, rng: np.random.Generator) -> tuple[Array, tuple[str, ...]]:
-        """Return a child of one or two members; before there are enough, changed starts too."""
+    def _draw(
+        self, kind: Kind, one: _Member | None, rng: np.random.Generator
+    ) -> tuple[Array, tuple[str, ...]]:
+        """Return a child of ``one``, or of one or two members; at first changed starts too."""
         if rng.random() * self._population > len(self._members):
             if not self._beginnings or rng.random() < 0.5:
                 return self._layout.random(rng), ()
             beginning = self._beginnings[int(rng.integers(len(self._beginnings)))]
             return self._changed(beginning, kind, rng), ()
-        one = self._parent(rng)
+        one = one or self._parent(rng)
         if kind == "scales" or rng.random() >= self._crossover:
             return self._changed(one.told.genome, kind, rng), (one.id,)
         two = self._parent(rng)

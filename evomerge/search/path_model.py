@@ -67,8 +67,8 @@ def features(layout: Layout, genomes: Array, *, scales: bool = True) -> Array:
     """Return what paths are compared by, one row for each of ``genomes``, shape ``(m, d)``.
 
     These are: how often each layer comes, which layer comes first, which is right behind which,
-    which comes anywhere before which, the layers' scales if ``scales``, and the numbers beside the
-    path.
+    which comes anywhere before which, by what the hidden state is scaled where each layer reads it
+    (if ``scales``), and the numbers beside the path.
     """
     space = layout.paths
     assert space is not None
@@ -84,9 +84,10 @@ def features(layout: Layout, genomes: Array, *, scales: bool = True) -> Array:
     before = np.minimum(np.einsum("mli,mlj->mij", layers, np.minimum(later, 1)), 1)
     parts = [layers.sum(axis=1), layers[:, 0], behind, before]
     if space.scale is not None and scales:
-        parts.append(
-            NUMBER_WEIGHT * np.einsum("mli,ml->mi", layers, genomes[:, stop:] - layout.one)
-        )
+        # A layer adds to a hidden state that all scales up to it have multiplied, so what counts is
+        # their product, which is the sum of their places: they run with the logarithm.
+        so_far = np.cumsum(genomes[:, stop:] - layout.one, axis=1)
+        parts.append(NUMBER_WEIGHT * np.einsum("mli,ml->mi", layers, so_far))
     parts.append(NUMBER_WEIGHT * genomes[:, : layout.n_genes])
     return np.concatenate([part.reshape(len(genomes), -1) for part in parts], axis=1)
 

@@ -11,7 +11,7 @@ from evomerge.recipes.paths import END, PathSpace
 from evomerge.recipes.segment_space import SegmentSpace
 from evomerge.recipes.space import SearchSpace
 
-FINEST, COARSEST = 0.003, 0.3
+FINEST, COARSEST = 0.01, 0.3
 """Steps of numbers, in widths of their range; a move draws one between, evenly by its logarithm."""
 
 Array = NDArray[np.float64]
@@ -202,9 +202,12 @@ def rescale(layout: Layout, path: Path, rng: Rng) -> None:
 
 
 def pulse(layout: Layout, path: Path, rng: Rng) -> None:
-    """Scale a step by a factor and the one behind it by the inverse: the step alone counts less."""
+    """Scale a step by a factor and the one behind it by the inverse: the step alone counts less.
+
+    Or take the step's scale back to 1 so.
+    """
     index = int(rng.integers(len(path)))
-    by = _normal(rng)
+    by = layout.one - path.scales[index] if rng.random() < 0.15 else _normal(rng)
     for place, part in ((index, by), (index + 1, -by)):
         if place < len(path):
             path.scales[place] = min(max(path.scales[place] + part, 0.0), 1.0)

@@ -227,6 +227,17 @@ def test_what_misses_constraints_is_no_parent_of_what_keeps_them() -> None:
     assert missed
 
 
+def test_a_pulse_changes_what_one_layer_is_compared_by() -> None:
+    layout = Layout(SCALED)
+    path = Path([0, 5, 6], [layout.one] * 3)
+    pulsed = Path([0, 5, 6], [layout.one, layout.one + 0.2, layout.one - 0.2])
+    rows = np.array([layout.join(np.empty(0), p) for p in (path, pulsed)])
+    plain, changed = features(layout, rows)
+    assert np.flatnonzero(~np.isclose(plain, changed)).tolist() == [len(plain) - len(CHOICES) + 5]
+    blind = features(layout, rows, scales=False)
+    np.testing.assert_array_equal(blind[0], blind[1])
+
+
 def test_several_objectives_keep_the_front() -> None:
     searcher = PathEvolutionSearcher(PLAIN, seed=0, n_objectives=2)
     for _ in range(25):
