@@ -25,6 +25,7 @@ _STILL_S = 3600.0
 """A partial file that was written to so recently may be in the making."""
 
 _DAY_S = 86400.0
+_FIGURES = (".json", ".jsonl", ".npy")  # ends of files of figures in the cache
 _EXPORT = re.compile(r"\..+\.[0-9a-f]{8}\.partial(-wal|-shm|-journal)?|\..+\.ya?ml\.partial")
 _DEPTH = 3
 """Folders below the given ones that are looked into for runs and exports."""
@@ -154,7 +155,7 @@ def _cached(folder: Path, older_than_days: float) -> Iterator[Garbage]:
     for path in sorted(folder.glob("*/*")):
         if path.name.endswith(".partial") and _age_s(path) > _STILL_S:
             yield _garbage(path, "file in the cache that was never finished")
-        elif path.suffix in (".json", ".jsonl") and _unused_s(path) > older_than_days * _DAY_S:
+        elif path.suffix in _FIGURES and _unused_s(path) > older_than_days * _DAY_S:
             yield _garbage(path, "figures of sources that weren't used for long")
 
 

@@ -126,8 +126,10 @@ def test_figures_in_the_cache_go_once_nobody_has_used_them_for_long(
     unused = old(next((tmp_path / "cache" / "sha256").iterdir()), 31 * DAY)
     write(tmp_path / "cache" / "statistics" / "tmp1.partial")
     write(tmp_path / "cache" / "statistics" / "lock", age_s=31 * DAY)
+    write(tmp_path / "cache" / "statistics" / "gram-1.npy", age_s=31 * DAY)
+    gone = sorted([unused.name, "gram-1.npy", "tmp1.partial"])
     assert sorted(found(days=32)) == ["tmp1.partial"]
-    assert sorted(found(days=30, dry_run=False)) == sorted([unused.name, "tmp1.partial"])
+    assert sorted(found(days=30, dry_run=False)) == gone
     known = [cache.recall("sha256", key) for key in ("old", "new")]
     assert known.count(None) == 1
     assert (tmp_path / "cache" / "statistics" / "lock").exists()
