@@ -53,8 +53,8 @@ class SakanaRoutes:
         self._depth = spec.layers[0][1]
         if self._depth < 2:
             raise RecipeError(
-                f"{spec.model!r} has a single layer; the space sakana fixes a first and a last one. "
-                "Choose another model, or take the space path or blocks."
+                f"{spec.model!r} has a single layer; the space sakana fixes a first and a last "
+                "one. Choose another model, or take the space path or blocks."
             )
         if self._depth > spec.max_steps:
             raise RecipeError(
