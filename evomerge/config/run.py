@@ -61,6 +61,10 @@ class RecipeConfig(_Block):
     seed: int = Field(default=0, ge=0, description="Seed of stochastic methods (DARE).")
 
 
+ROUTE_SEARCHERS = {"path": "path_evolution", "sakana": "cma_es", "blocks": "cma_es"}
+"""Route space → searcher where none is named, as benchmarks/route_search.py compares them."""
+
+
 class DataflowConfig(_Block):
     """The route through layers of sources and stages: one that is searched, or fixed steps."""
 
@@ -402,12 +406,13 @@ class RunConfig(_Block):
 
     @model_validator(mode="before")
     @classmethod
-    def _searcher_of_paths(cls, raw: Any) -> Any:
-        """Give a search for paths that names no searcher one that takes them."""
+    def _searcher_of_routes(cls, raw: Any) -> Any:
+        """Give a search for routes that names no searcher the best for its space."""
         flow = raw.get("dataflow") if isinstance(raw, dict) else None
         search = raw.get("search") if isinstance(raw, dict) else None
         if not (isinstance(flow, dict) and isinstance(search, dict)):
             return raw  # what is wrong with it is told elsewhere
-        if flow.get("space") != "path" or {"searcher", "phases"} & set(search):
+        best = ROUTE_SEARCHERS.get(str(flow.get("space")))
+        if best is None or {"searcher", "phases"} & set(search):
             return raw
-        return {**raw, "search": {**search, "searcher": "path_evolution"}}
+        return {**raw, "search": {**search, "searcher": best}}

@@ -61,6 +61,7 @@ def test_defaults_are_filled_in(run_file: Path) -> None:
         ("{space: path}", "budget: 24", "path_evolution"),
         ("{space: path}", "budget: 24, searcher: random", "random"),
         ("{space: sakana}", "budget: 24", "cma_es"),
+        ("{space: blocks}", "budget: 24", "cma_es"),
     ],
 )
 def test_a_search_for_paths_has_a_searcher_that_takes_them(

@@ -6,7 +6,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.config.run import DataflowConfig, PhaseConfig, RunConfig, StageConfig
+from evomerge.config.run import ROUTE_SEARCHERS, DataflowConfig, PhaseConfig, RunConfig, StageConfig
 from evomerge.errors import Problem, RecipeError, SearchError
 from evomerge.recipes.phases import PHASE, PhasedSpace
 from evomerge.recipes.plan import has_search
@@ -16,9 +16,6 @@ from evomerge.runs.setup.builders import check_searcher, make_searcher
 from evomerge.runs.setup.spaces import Spaces
 from evomerge.search.phases import PhasedSearcher
 from evomerge.search.protocol import SEARCHERS, Searcher, needs_examples
-
-DEFAULT_SEARCHERS = {"path": "path_evolution"}
-"""Route space → searcher of a phase that names none; otherwise that of ``SearchConfig``."""
 
 
 class Phases:
@@ -110,7 +107,7 @@ class Phases:
         config, phase = self._config, self._phases[index]
         flow = config.dataflow
         space = flow.space if flow is not None and phase.search != "parameters" else None
-        searcher = phase.searcher or DEFAULT_SEARCHERS.get(space or "", config.search.searcher)
+        searcher = phase.searcher or ROUTE_SEARCHERS.get(space or "", config.search.searcher)
         search = config.search.model_copy(
             update={
                 "phases": None,
