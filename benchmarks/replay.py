@@ -6,8 +6,8 @@ Results go to the section "Search" of benchmarks/RESULTS.md. The target is 10,00
 under 5 s and 100,000 in under 30 s, of which reading the ledger takes about half. Times are CPU
 seconds, so that a busy machine disturbs little. "all" is what the search itself spends on asks and
 tells, and what a replay without stored state takes; "stored" reads the state, checks that it
-belongs to the ledger's asks and tells, and replays what came after it. Optuna's samplers, whose own
-cost this is, go through 300 candidates.
+belongs to the ledger's asks and tells, and replays what came after it. Optuna's samplers and
+path_evolution, which choose with a model of the scores, go through fewer candidates.
 """
 
 import argparse
@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from evomerge.recipes.hops import scale_gene
+from evomerge.recipes.paths import PATH, PathSpace
 from evomerge.recipes.space import Gene, SearchSpace
 from evomerge.runs.driver.replay import evaluations_of
 from evomerge.runs.driver.snapshots import RememberedSearcher
@@ -26,11 +28,14 @@ from evomerge.runs.ledger.rows import DecisionRow
 from evomerge.search.protocol import Start, build_searcher
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-OPTUNA = 300
+FEWER = {"optuna": [300], "path_evolution": [2_000]}
+"""Searchers whose own cost is high, and the candidates that they go through."""
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("random", {}),
     ("sobol", {}),
     ("cma_es", {}),
+    ("catcma", {}),
+    ("path_evolution", {}),
     ("optuna", {"sampler": "NSGAIISampler"}),
     ("optuna", {"sampler": "TPESampler"}),
 ]
@@ -40,6 +45,11 @@ def fresh(name: str, options: dict[str, Any], d: int, folder: Path) -> Remembere
     """Return a new searcher of ``d`` genes with one start."""
     space = SearchSpace([Gene(f"g{i}", "float", -0.5, 1.5) for i in range(d)])
     start = Start("uniform", np.full(d, 0.4))
+    if name == "path_evolution":  # as many steps and scales as genes
+        layers = [(source, layer) for source in "ab" for layer in range(6)]
+        space = PathSpace(layers, d // 2, scale=scale_gene("scale", 0.5, 2.0))
+        path = [["a", layer, 1.0] for layer in range(6)]
+        start = Start("a", space.encode({PATH: path}))
     searcher = build_searcher(name, space, seed=0, starts=[start], options=options)
     return RememberedSearcher(searcher, folder, run_id="benchmark", versions={})
 
@@ -99,7 +109,7 @@ def main() -> None:
     for name, settings in CASES:
         shown = ", ".join(f"{key} {value}" for key, value in settings.items()) or "-"
         for d in options.genes:
-            for n in [OPTUNA] if name == "optuna" else options.candidates:
+            for n in FEWER.get(name, options.candidates):
                 for slots in (None, options.slots):
                     whole, stored = measure(name, settings, d, n, slots)
                     mode = "generation" if slots is None else "async"

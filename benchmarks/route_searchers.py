@@ -20,13 +20,13 @@ from quickstart import evomerge
 
 SEARCHES = (
     ("path_evolution", "path", "hop"),
-    ("random", "path", "hop"),
     ("catcma", "sakana", "hop"),
     ("cma_es", "sakana", "hop"),
     ("catcma", "blocks", "hop"),
     ("cma_es", "blocks", "hop"),
     ("catcma", "sakana", "none"),
     ("cma_es", "sakana", "none"),
+    ("random", "path", "hop"),
 )
 
 
