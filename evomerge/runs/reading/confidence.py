@@ -19,7 +19,7 @@ from evomerge.evaluation.protocol import Evaluator
 from evomerge.recipes.declarations import load_plugin_file
 from evomerge.runs.ledger.records import Estimates
 from evomerge.runs.ledger.rows import RunRow
-from evomerge.runs.objectives import Objectives
+from evomerge.runs.objectives import Objective, Objectives
 from evomerge.runs.reading.comparison import Scores
 from evomerge.runs.setup.builders import build_evaluators, evaluator_specs
 from evomerge.search.fronts import pareto_ranks
@@ -143,11 +143,8 @@ def resampled(
             if item.is_of_recipe:
                 utilities[:, column, place] = item.utility(item.value(fixed[name]))
                 continue
-            rows = zip(*(parts[part][:, column] for part in item.parts), strict=True)
-            utilities[:, column, place] = [
-                item.utility(combine_values(item.aggregate, row, item.weights, item.temperature))
-                for row in rows
-            ]
+            drawn = [parts[part][:, column] for part in item.parts]
+            utilities[:, column, place] = _combined(item, drawn)
     sound = np.isfinite(utilities).all(axis=(1, 2))
     return Resampled(names, utilities[sound])
 
@@ -177,6 +174,16 @@ def _bounds(objectives: Objectives, estimates: Estimates) -> tuple[list[float], 
     found = [(item, item.estimate(estimates)) for item in objectives.all]
     ends = [sorted((item.utility(e.low), item.utility(e.high))) for item, e in found]
     return [low for low, _ in ends], [high for _, high in ends]
+
+
+def _combined(objective: Objective, drawn: Sequence[Array]) -> Array:
+    """Return the utilities of one candidate from its parts' numbers in each draw."""
+    sign = objective.utility(1.0)
+    if len(drawn) == 1:
+        return sign * drawn[0]
+    rows = zip(*drawn, strict=True)
+    kind, weights, temperature = objective.aggregate, objective.weights, objective.temperature
+    return sign * np.array([combine_values(kind, row, weights, temperature) for row in rows])
 
 
 def _aggregates(evaluator: Evaluator, metric: str, values: Array, draws: NDArray[np.intp]) -> Array:
