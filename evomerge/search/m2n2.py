@@ -18,7 +18,7 @@ from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
 
 FLAT = 1e-6
 """Sine of the angle up to which parents are joined by a straight line, as in the authors' code."""
-STATE = ("_book", "_members", "_born", "_ids")
+STATE = ("_book", "_members", "_ids")
 
 Array = NDArray[np.float64]
 
@@ -32,14 +32,12 @@ class Member:
         genome: Its encoding.
         scores: Utility of each example, shape ``(n,)``; 0 where it has none.
         violation: By how much it misses the run's constraints.
-        born: How many joined the archive before it.
     """
 
     id: str
     genome: Array
     scores: Array
     violation: float
-    born: int
 
 
 @searcher(
@@ -145,7 +143,6 @@ class M2N2Searcher:
         self._split_point = split_point
         self._children = children
         self._members: list[Member] = []
-        self._born = 0
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -188,11 +185,8 @@ class M2N2Searcher:
             if told.values is None or evaluation.examples is None:
                 continue
             scores = np.clip(np.nan_to_num(evaluation.examples, nan=0.0), 0.0, 1.0)
-            member = Member(
-                evaluation.candidate_id, told.genome, scores, evaluation.violation, self._born
-            )
-            self._born += 1
-            self._members.append(member)
+            name = evaluation.candidate_id
+            self._members.append(Member(name, told.genome, scores, evaluation.violation))
             if len(self._members) > self._archive:
                 violations = np.array([member.violation for member in self._members])
                 del self._members[leaver(_scores(self._members), violations, alpha=self._alpha)]
@@ -213,7 +207,7 @@ class M2N2Searcher:
         if len(self._members) > 1:
             return self._members
         named = zip(self._ids, self._sources, strict=True)
-        return [Member(name, genome, np.zeros(1), 0.0, 0) for name, genome in named]
+        return [Member(name, genome, np.zeros(1), 0.0) for name, genome in named]
 
     def _child(
         self, pool: Sequence[Member], others: Sequence[Array], rng: np.random.Generator

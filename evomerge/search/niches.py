@@ -33,7 +33,8 @@ def fitness(scores: Array, *, alpha: float = 1.0) -> Array:
         Shape ``(m,)``.
     """
     s = known(scores)
-    total: Array = s @ _price(s, alpha)
+    # Not a matrix product, in which equal rows may end in other last bits.
+    total: Array = np.einsum("ij,j->i", s, _price(s, alpha))
     return total
 
 
@@ -92,7 +93,8 @@ def leaver(scores: Array, violations: Array, *, alpha: float = 1.0) -> int:
     feasible = np.flatnonzero(violations == 0)
     competing = feasible if len(feasible) else np.arange(len(scores))
     fit = np.zeros(len(scores))
-    fit[competing] = fitness(scores[competing], alpha=alpha)
+    # Rounded, so that shares of equal worth are equal however they were added up.
+    fit[competing] = np.round(fitness(scores[competing], alpha=alpha), 9)
     return int(np.lexsort((fit, -violations))[0])  # stable
 
 

@@ -319,3 +319,43 @@ def test_what_it_cannot_use_is_refused() -> None:
     with pytest.raises(SearchError, match="not waiting"):
         searcher.tell([scored(second, [1, 0]), scored(first, [1, 0])])
     assert [member.id for member in searcher.members] == [first.id]
+
+
+def test_it_is_the_published_loop_on_whole_models() -> None:
+    """With equal random numbers, the authors' loop over arrays makes the same choices."""
+    space, dense = space_of(2)
+    probes = np.random.default_rng(7).normal(size=(40, 276))
+
+    def solved(model: Array) -> Array:
+        return (probes @ model > 6).astype(float)
+
+    searcher = build(space, archive=6, seed=11)
+    found = []
+    for _ in range(150):
+        for proposal in searcher.ask():
+            found.append(dense.weights(space, proposal.genome)[0])
+            searcher.tell([scored(proposal, solved(found[-1]))])
+
+    archive = list(dense.parts[0])
+    scores = [solved(model) for model in archive]
+    for step in range(1, 150):
+        rng = np.random.default_rng((11, step))
+        table = np.array(scores)
+        shared = table / np.where(table.sum(axis=0) > 0, table.sum(axis=0), 1)
+        fit = shared.sum(axis=1)
+        one = int(rng.choice(len(fit), p=fit / fit.sum()))
+        match = np.maximum(0, shared - shared[one]).sum(axis=1)
+        if not match.any():
+            match = np.where(np.arange(len(fit)) == one, 0, fit)
+        two = int(rng.choice(len(match), p=match / match.sum()))
+        split, weight = int(rng.integers(276)), float(rng.random())
+        child = dense_slerp(weight, split, archive[one], archive[two])
+        np.testing.assert_allclose(found[step + 1], child, rtol=1e-6, atol=1e-6)
+        archive.append(child)
+        scores.append(solved(child))
+        if len(archive) > 6:
+            table = np.array(scores)
+            shared = table / np.where(table.sum(axis=0) > 0, table.sum(axis=0), 1)
+            worst = int(shared.sum(axis=1).round(9).argmin())
+            del archive[worst], scores[worst]
+    assert len({tuple(row) for row in scores}) > 3

@@ -133,7 +133,7 @@ class _Reader:
         departures: list[Departure] = []
         results = [r for item in self._records.decisions("tell") for r in item.body["results"]]
         for number, (name, values, _, *violation) in enumerate(results, 1):
-            if values is None:
+            if values is None or not np.isfinite(values).all():
                 continue
             joined[name] = number
             violations[name] = float(violation[0]) if violation else 0.0
