@@ -19,6 +19,7 @@ from evomerge.runs.events import (
     Stopped,
 )
 from evomerge.search.cma_es import CmaEsSearcher
+from evomerge.search.fronts import knee
 from evomerge.search.protocol import Evaluation, Proposal, Searcher
 from tests.runs.fakes import BINARY, EVALUATORS, TWO, FakeRun, FakeWorker, picture, weights_of
 
@@ -300,7 +301,9 @@ def test_several_objectives_end_in_a_front_by_validation(tmp_path: Path) -> None
             all(a >= b for a, b in zip(other, scores[name], strict=True)) and other != scores[name]
             for other in scores.values()
         )
-    assert finished.best == max(finished.front, key=lambda name: scores[name])
+    assert list(finished.front) == sorted(finished.front, key=lambda n: scores[n], reverse=True)
+    bend = knee([scores[name] for name in finished.front])
+    assert finished.best == finished.front[bend.index]
 
 
 def test_the_best_is_chosen_on_validation_among_the_best_on_search(tmp_path: Path) -> None:
