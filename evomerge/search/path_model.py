@@ -7,7 +7,6 @@ worth lies in which layer comes before which.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 
 from evomerge.recipes.paths import END
 from evomerge.search.path_moves import Layout
@@ -35,6 +34,8 @@ class PathModel:
     def __init__(
         self, layout: Layout, genomes: Array, utilities: Array, *, scales: bool = True
     ) -> None:
+        from scipy.linalg import cho_factor, cho_solve  # late: the registry loads this module
+
         self._layout = layout
         self._scales = scales
         self._known = features(layout, genomes, scales=scales)
@@ -55,6 +56,8 @@ class PathModel:
         Args:
             genomes: Encodings, shape ``(p, d)``.
         """
+        from scipy.linalg import cho_solve
+
         rows = features(self._layout, genomes, scales=self._scales)
         near = np.exp(-_squares(rows, self._known) / self._length)
         solved = cho_solve(self._factor, near.T, check_finite=False)

@@ -11,8 +11,8 @@ from tests.search.functions import box
 
 
 def test_all_searchers_are_registered_with_their_settings() -> None:
-    known = ["catcma", "cma_es", "grid", "optuna", "path_evolution", "random", "sobol"]
-    assert SEARCHERS.names() == known
+    known = ["catcma", "cma_es", "grid", "m2n2", "mo_cma_es", "motpe", "nsga2", "nsga3", "optuna"]
+    assert SEARCHERS.names() == [*known, "path_evolution", "random", "sobol"]
     for declaration in SEARCHERS.declarations().values():
         assert declaration.summary.endswith(".")
         for parameter in declaration.parameters:
