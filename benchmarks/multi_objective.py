@@ -149,13 +149,15 @@ def reached(name: str, way: str, problem: Problem, chosen: argparse.Namespace, s
 
 def compare(chosen: argparse.Namespace) -> None:
     """Print one line a searcher and way of asking."""
-    print(f"{'searcher':10} {'way':8}  " + "  ".join(f"{p.name:>13}" for p in PROBLEMS))
+    problems = [problem for problem in PROBLEMS if problem.name in chosen.problems]
+    seeds = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
+    print(f"{'searcher':10} {'way':8}  " + "  ".join(f"{p.name:>13}" for p in problems))
     for name in chosen.searchers:
         direct_too = name in ("nsga2", "nsga3", "motpe")
         for way in (way for way in chosen.ways if direct_too or way != "direct"):
             cells = []
-            for problem in PROBLEMS:
-                found = [reached(name, way, problem, chosen, s) for s in range(chosen.seeds)]
+            for problem in problems:
+                found = [reached(name, way, problem, chosen, seed) for seed in seeds]
                 cells.append(f"{statistics.mean(found):.3f} ± {statistics.stdev(found):.3f}")
             print(f"{name:10} {way:8}  " + "  ".join(f"{c:>13}" for c in cells), flush=True)
 
@@ -188,6 +190,9 @@ def main() -> None:
     parser.add_argument("--searchers", nargs="+", default=list(SEARCHERS), choices=SEARCHERS)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    names = [problem.name for problem in PROBLEMS]
+    parser.add_argument("--problems", nargs="+", default=names, choices=names)
     parser.add_argument("--genes", type=int, default=5)
     parser.add_argument("--budget", type=int, default=600)
     parser.add_argument("--front", action="store_true")
