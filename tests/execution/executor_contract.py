@@ -155,7 +155,10 @@ class MortalContract:
 
     def test_workers_work_at_the_same_time(self, make: Make) -> None:
         executor = make(slots=3)
+        executor.start()
         assert executor.slots == 3
+        # One that is slow to come would find that the others have done its work.
+        until(lambda: [s.state for s in executor.workers()] == ["idle"] * 3, executor=executor)
         outcomes = run_all(executor, [job(f"0-{n}", "sleep 1.5") for n in range(3)])
         assert len({outcome.worker for outcome in outcomes.values()}) == 3
         assert len({outcome.notes["pid"] for outcome in outcomes.values()}) == 3
