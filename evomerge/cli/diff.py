@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MOST = 40
 """Differences of genes or recipes that are shown; --json has them all."""
+LONGEST = 60
+"""Characters of a value that are shown: paths and segments may be very long."""
 
 CandidateArgument = Annotated[str, typer.Argument(help="A candidate's id, or 'best'.")]
 
@@ -74,4 +76,5 @@ def _print_changes(found: "CandidatesDiff") -> None:
 def _shown(value: Any) -> str:
     if isinstance(value, float):
         return number(value)
-    return "–" if value is None else str(value)
+    text = "–" if value is None else str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
