@@ -15,7 +15,7 @@ from evomerge.recipes.declarations import load_plugin_file
 from tests.fixtures_models import tiny_model
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = ("arithmetic", "language_id", "negative_flips")
+PLUGINS = ("arithmetic", "forgetting", "language_id", "negative_flips")
 BUILT_IN = ("generation", "lm_eval", "log_likelihood", "multiple_choice", "perplexity")
 MEASURED = ("latency",)
 """What it gives depends on the clock; see tests/evaluation/tasks/test_latency.py."""
@@ -34,8 +34,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return LanguageModel.load(tiny_model("llama", folder, seed=4))
 
 
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model to compare with."""
+    return tiny_model("llama", tmp_path_factory.mktemp("reference") / "llama", seed=5)
+
+
 @pytest.fixture
-def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
+def options(
+    tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], dict[str, Any]]:
     """Settings that each evaluator works with on the tiny model."""
     import datasets.config
 
@@ -74,6 +82,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
         "multiple_choice": {"data": str(data), **SMALL},
         "perplexity": {"data": str(data), **SMALL},
         "arithmetic": {"n_problems": 60, **short},
+        "forgetting": {"data": str(data), "reference_model": str(reference), **SMALL},
         "language_id": {"data": str(data), "language": "en", **short},
         "negative_flips": {
             "evaluator": {"type": "multiple_choice", "data": str(data), **SMALL},
