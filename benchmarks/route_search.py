@@ -349,6 +349,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--real", action="store_true", help="route through trained Llamas")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="the first of the seeds")
     parser.add_argument("--budget", type=int, default=500)
     parser.add_argument("--factor", type=float, default=1.5, help="what one layer writes")
     parser.add_argument("--scales", default="hop", choices=["none", "hop", "table", "network"])
@@ -359,7 +360,7 @@ def main() -> None:
         if options.only not in f"{search.searcher} {search.space}":
             continue
         outcomes = []
-        for seed in range(options.seeds):
+        for seed in range(options.first, options.first + options.seeds):
             dealt = deal(seed, options.factor)
             network = TrainedLlama(dealt, seed) if options.real else StandIn(dealt, seed)
             outcomes.append(run(search, network, dealt, seed, options))
