@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from evomerge.recipes.declarations import Parameter
 from evomerge.recipes.space import SearchSpace
@@ -37,6 +37,42 @@ _OPERATORS = [
 ]
 
 
+class _GeneticSearcher(OptunaSearcher):
+    """What NSGA-II and NSGA-III share: Optuna's genetic samplers and their operators."""
+
+    kind: ClassVar[str]
+    sampler_name: ClassVar[str]
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        seed: int,
+        n_objectives: int = 1,
+        starts: Sequence[Start] = (),
+        population: int = 20,
+        crossover: Crossover = "sbx",
+        crossover_rate: float = 0.9,
+        mutation_rate: float | None = None,
+        mutation_eta: float = 20.0,
+    ) -> None:
+        settings = _operators(crossover, crossover_rate, mutation_rate, mutation_eta)
+        super().__init__(
+            space,
+            seed=seed,
+            n_objectives=n_objectives,
+            starts=starts,
+            sampler=self.sampler_name,
+            population=population,
+            settings={**settings, **self.own_settings(n_objectives, population)},
+            name=self.kind,
+        )
+
+    def own_settings(self, n_objectives: int, population: int) -> dict[str, Any]:
+        """Return the sampler's settings beside the operators."""
+        return {}
+
+
 @searcher(
     "nsga2",
     parameters=[
@@ -46,7 +82,7 @@ _OPERATORS = [
     paper="doi:10.1109/4235.996017",
     multi_objective=True,
 )
-class Nsga2Searcher(OptunaSearcher):
+class Nsga2Searcher(_GeneticSearcher):
     """Breed the candidates that fewest dominate, lonely ones first (NSGA-II, by Optuna).
 
     Numbers are bred by simulated binary crossover and polynomial mutation, choices by uniform
@@ -71,29 +107,8 @@ class Nsga2Searcher(OptunaSearcher):
         SearchError: A space of paths.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        *,
-        seed: int,
-        n_objectives: int = 1,
-        starts: Sequence[Start] = (),
-        population: int = 20,
-        crossover: Crossover = "sbx",
-        crossover_rate: float = 0.9,
-        mutation_rate: float | None = None,
-        mutation_eta: float = 20.0,
-    ) -> None:
-        super().__init__(
-            space,
-            seed=seed,
-            n_objectives=n_objectives,
-            starts=starts,
-            sampler="NSGAIISampler",
-            population=population,
-            settings=_operators(crossover, crossover_rate, mutation_rate, mutation_eta),
-            name="nsga2",
-        )
+    kind = "nsga2"
+    sampler_name = "NSGAIISampler"
 
 
 @searcher(
@@ -105,7 +120,7 @@ class Nsga2Searcher(OptunaSearcher):
     paper="doi:10.1109/TEVC.2013.2281535",
     multi_objective=True,
 )
-class Nsga3Searcher(OptunaSearcher):
+class Nsga3Searcher(_GeneticSearcher):
     """Breed candidates that spread along directions (NSGA-III, by Optuna): for 3 and more.
 
     There are as many directions as fit into ``population``, evenly spread over the trade-offs
@@ -128,31 +143,12 @@ class Nsga3Searcher(OptunaSearcher):
         SearchError: A space of paths.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        *,
-        seed: int,
-        n_objectives: int = 1,
-        starts: Sequence[Start] = (),
-        population: int = 20,
-        crossover: Crossover = "sbx",
-        crossover_rate: float = 0.9,
-        mutation_rate: float | None = None,
-        mutation_eta: float = 20.0,
-    ) -> None:
-        settings = _operators(crossover, crossover_rate, mutation_rate, mutation_eta)
-        settings["dividing_parameter"] = divisions(n_objectives, population)
-        super().__init__(
-            space,
-            seed=seed,
-            n_objectives=n_objectives,
-            starts=starts,
-            sampler="NSGAIIISampler",
-            population=population,
-            settings=settings,
-            name="nsga3",
-        )
+    kind = "nsga3"
+    sampler_name = "NSGAIIISampler"
+
+    def own_settings(self, n_objectives: int, population: int) -> dict[str, Any]:
+        """Return the number of directions, by their divisions."""
+        return {"dividing_parameter": divisions(n_objectives, population)}
 
 
 @searcher(

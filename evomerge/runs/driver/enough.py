@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from evomerge.runs.objectives import Objectives
 from evomerge.search.fronts import FrontArchive
 
@@ -63,7 +65,8 @@ class Watch:
             self._in_vain += 1
             if values is None:
                 continue
-            known = any(list(row) == list(values) for row in self._front.values)
+            front = self._front.values
+            known = len(front) > 0 and bool((front == np.array(values)).all(axis=1).any())
             if self._front.add(values, None, violation=violation) and not known:
                 self._in_vain = 0
             self._reached |= not violation and self._reaches(values)

@@ -13,7 +13,7 @@ from evomerge.errors import ExecutionError, LedgerError, RunFailedError
 from evomerge.execution.protocol import WorkerState
 from evomerge.runs.driver.dialogue import Dialogue
 from evomerge.runs.driver.dispatch import Dispatcher
-from evomerge.runs.driver.enough import Watch
+from evomerge.runs.driver.enough import StopRules, Watch
 from evomerge.runs.driver.finals import FinalistsPace, Finals
 from evomerge.runs.driver.pace import GenerationPace, Pace, SteadyPace
 from evomerge.runs.driver.patience import GivenUp, Patience
@@ -138,11 +138,7 @@ class Run:
             self._patience,
             plan.sizes,
             self._examples,
-            Watch(
-                plan.stop_rules,
-                plan.objectives,
-                [(item.kind, item.body) for item in records.decisions("tell", "extend")],
-            ),
+            self._watch(),
         )
         self._stops = Stops(
             state,
@@ -174,6 +170,14 @@ class Run:
             snapshot=self._snapshot,
             clock=self._clock,
         )
+
+    def _watch(self) -> Watch | None:
+        """Return what ends the search early; without rules there is nothing to read back for."""
+        if self.plan.stop_rules == StopRules():
+            return None
+        decisions = self.records.decisions("tell", "extend")
+        told = [(item.kind, item.body) for item in decisions]
+        return Watch(self.plan.stop_rules, self.plan.objectives, told)
 
     def request_stop(self, reason: str = "user", grace_s: float | None = None) -> None:
         """Ask ``drive`` to end once what is running has finished; safe in a signal handler.

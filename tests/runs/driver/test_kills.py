@@ -24,7 +24,8 @@ def test_killed_at_many_points_and_resumed_ends_as_if_never_killed(
 def test_the_same_holds_in_a_database_that_many_runs_share(
     tmp_path: Path, postgres_url: str
 ) -> None:
-    killed(tmp_path, 12, "generation", postgres_url)
+    found = killed(tmp_path, 12, "generation", postgres_url)
+    assert any(kind.endswith(":attempt") for kind in found["kinds"])
 
 
 def killed(folder: Path, points: int, mode: str, *ledger: str) -> dict[str, Any]:
