@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+import timeit
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -162,10 +163,11 @@ class Unreadable:
 
 
 def _spin(seconds: float) -> None:
-    """Work in one C call, which gives other threads no moment."""
-    began = time.perf_counter()
-    sum(range(1_000_000))
-    per_million = time.perf_counter() - began
+    """Work in one C call, which gives other threads no moment.
+
+    The best of several measurements sets its length, so that a hiccup can't make it too short.
+    """
+    per_million = min(timeit.repeat(lambda: sum(range(1_000_000)), number=1, repeat=10))
     sum(range(int(1_000_000 * seconds / per_million)))
 
 
