@@ -16,7 +16,6 @@ from evomerge.cli.options import JsonOption, PluginOption, RunArgument, SetOptio
 
 if TYPE_CHECKING:
     from evomerge.config.run import RunConfig
-    from evomerge.recipes.space import SearchSpace
     from evomerge.runs.events import Event
     from evomerge.runs.reading.status import Status
     from evomerge.runs.start import OpenRun
@@ -90,18 +89,6 @@ class _End:
     drained: bool
 
 
-def _size(space: "SearchSpace") -> str:
-    """Return what there is to search: ``18 genes``, ``paths of up to 12 steps``, or both."""
-    from evomerge.recipes.paths import PathSpace
-    from evomerge.recipes.segment_space import SegmentSpace
-
-    if isinstance(space, SegmentSpace):
-        return f"segments of {len(space.inputs)} sources"
-    genes = [f"{len(space.genes)} genes"] if space.genes else []
-    paths = [f"paths of up to {space.max_steps} steps"] if isinstance(space, PathSpace) else []
-    return " and ".join([*paths, *genes])
-
-
 def _drive(opened: "OpenRun") -> _End:
     """Drive the run to its end or to a stop, showing how it goes."""
     from evomerge.cli.interrupts import StopOnSignal
@@ -112,7 +99,7 @@ def _drive(opened: "OpenRun") -> _End:
         say(f"warning: {warning}")
     config = opened.prepared.config
     say(
-        f"{config.name}: {_size(opened.prepared.space)}, searcher {config.search.searcher}, "
+        f"{config.name}: {opened.prepared.space.summary}, searcher {config.search.searcher}, "
         f"folder {opened.folder.path}"
     )
     directions = {name: item.direction for name, item in config.objectives.items()}

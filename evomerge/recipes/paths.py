@@ -135,6 +135,12 @@ class PathSpace(SearchSpace):
         """Length ``d`` of an encoding; see the class."""
         return len(self.genes) + self.max_steps * (1 if self.scale is None else 2)
 
+    @property
+    def summary(self) -> str:
+        """What there is to search, in a few words."""
+        genes = f" and {len(self.genes)} genes" if self.genes else ""
+        return f"paths of up to {self.max_steps} steps{genes}"
+
     def encode(self, genome: Genome) -> Array:
         """Return the encoding of ``genome``, shape ``(d,)``.
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from evomerge.errors import RecipeError
 from evomerge.models.architecture import ROLES, TensorFacts
+from evomerge.recipes.crossing import angle_between, slerp_shares
 from evomerge.recipes.segment_plan import SegmentSearch
 from evomerge.recipes.segments import REST, SEGMENTS, chromosome, flat_places, parse_segments
 from evomerge.recipes.space import Genome, SearchSpace, Template
@@ -102,6 +103,11 @@ class SegmentSpace(SearchSpace):
         """Length of the shortest encodings, of one segment a chromosome."""
         return len(self.chromosomes) * (1 + len(self.inputs))
 
+    @property
+    def summary(self) -> str:
+        """What there is to search, in a few words."""
+        return f"segments of {len(self.inputs)} sources"
+
     def pack(self, parts: Sequence[Pieces]) -> Array:
         """Return the encoding of the chromosomes' coefficients."""
         rows: list[Any] = []
@@ -193,6 +199,45 @@ class SegmentSpace(SearchSpace):
         n = len(self.inputs)
         return self._constant(np.full(n, 1.0 / n))
 
+    def founders(self) -> Sequence[tuple[str, Array]]:
+        """Return (label, encoding) of each source alone."""
+        return [(f"parent:{name}", self.alone(index)) for index, name in enumerate(self.inputs)]
+
+    def cross(
+        self, one: Array, two: Array, rng: np.random.Generator, *, split: bool = True
+    ) -> Array:
+        """Return the encoding of a child: a SLERP, cut and weighed anew in each chromosome."""
+        parts = []
+        for index, (a, b) in enumerate(zip(self.unpack(one), self.unpack(two), strict=True)):
+            size = self.sizes[index]
+            cut = self.cut(index, int(rng.integers(size))) if split else size
+            parts.append(self.join(index, a, b, cut=cut, weight=rng.random()))
+        return self.pack(parts)
+
+    def join(self, chromosome: int, one: Pieces, two: Pieces, *, cut: int, weight: float) -> Pieces:
+        """Return the SLERP of two parents with ``weight`` of the second before ``cut``.
+
+        Args:
+            chromosome: Which one.
+            one: The first parent's coefficients there.
+            two: The second's.
+            cut: Flat index from which on the second has 1 − ``weight``.
+            weight: 0 to 1.
+        """
+        ends = np.union1d(one.ends, two.ends)
+        if 0 < cut < ends[-1]:
+            ends = np.union1d(ends, [cut])
+        a = one.weights[np.searchsorted(one.ends, ends)]
+        b = two.weights[np.searchsorted(two.ends, ends)]
+        gram = self.gram(chromosome, ends)
+
+        def product(x: Array, y: Array) -> float:
+            return float(np.einsum("mi,mij,mj->", x, gram, y))
+
+        angle = angle_between(product(a, b), product(a, a), product(b, b))
+        first, second = slerp_shares(np.where(ends <= cut, weight, 1.0 - weight)[:, None], angle)
+        return Pieces(ends, first * a + second * b).joined()
+
     def draw(self, rng: np.random.Generator) -> Array:
         """Return the encoding of a random genome: one cut a chromosome, shares of all sources."""
         parts = []
@@ -251,10 +296,7 @@ class SegmentSpace(SearchSpace):
 
     def warm_starts(self) -> Sequence[tuple[str, Genome]]:
         """Return (label, genome) of each source alone."""
-        return [
-            (f"parent:{name}", self.decode(self.alone(index)))
-            for index, name in enumerate(self.inputs)
-        ]
+        return [(label, self.decode(genome)) for label, genome in self.founders()]
 
     def to_dict(self) -> dict[str, Any]:
         """Return a plain form for the ledger."""

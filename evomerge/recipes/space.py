@@ -77,6 +77,11 @@ class SearchSpace:
         """Length ``d`` of an encoding: one number a gene."""
         return len(self.genes)
 
+    @property
+    def summary(self) -> str:
+        """What there is to search, in a few words: ``18 genes``."""
+        return f"{len(self.genes)} genes"
+
     def encode(self, genome: Genome) -> NDArray[np.float64]:
         """Return the encoding of ``genome``, shape ``(d,)``, in [0, 1].
 

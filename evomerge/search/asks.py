@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.errors import SearchError
-from evomerge.recipes.segment_space import SegmentSpace
+from evomerge.recipes.crossing import Crossable
 from evomerge.recipes.space import SearchSpace
 from evomerge.search.protocol import Evaluation, Proposal, Start
 
@@ -244,7 +244,7 @@ def seeded_globals(*seed: int) -> Iterator[None]:
 
 
 def need_cube(name: str, space: SearchSpace) -> None:
-    """Refuse a space of paths or of segments.
+    """Refuse a space of paths, or of models that are crossed.
 
     Args:
         name: The searcher that needs the unit cube.
@@ -253,9 +253,9 @@ def need_cube(name: str, space: SearchSpace) -> None:
     Raises:
         SearchError: Genomes of ``space`` are no points of a cube.
     """
-    if isinstance(space, SegmentSpace):
+    if isinstance(space, Crossable):
         raise SearchError(
-            f"{name} searches numbers and choices, but this run searches segments. Use the "
+            f"{name} searches numbers and choices, but this run searches {space.summary}. Use the "
             "searcher m2n2 or random."
         )
     if not space.is_cube:

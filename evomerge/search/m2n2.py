@@ -1,6 +1,5 @@
 """The m2n2 searcher: crossovers with moving split points in a population kept diverse by niches."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -8,16 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.errors import SearchError
+from evomerge.recipes.crossing import Crossable
 from evomerge.recipes.declarations import Parameter
-from evomerge.recipes.segment_space import Pieces, SegmentSpace
 from evomerge.recipes.space import SearchSpace
 from evomerge.search.asks import TRIES, AskBook
 from evomerge.search.niches import attraction, fitness, leaver
 from evomerge.search.protocol import Evaluation, Proposal, Start, searcher
 from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
 
-FLAT = 1e-6
-"""Sine of the angle up to which parents are joined by a straight line, as in the authors' code."""
 STATE = ("_book", "_members", "_ids")
 
 Array = NDArray[np.float64]
@@ -72,7 +69,8 @@ class Member:
 class M2N2Searcher:
     """Cross models at random split points, and let those survive that solve what others don't.
 
-    Needs a space of segments. It begins with the sources, each as it is; they count as candidates.
+    Needs a space whose points can be crossed: segments of sources, or networks from scratch. It
+    begins with the sources, or some random networks; they count as candidates.
     A child is the SLERP of two parents with a random weight w before a random flat index and 1 − w
     after it; one angle for the whole model, or for each chromosome, which then has a cut and a
     weight of its own. The first parent is drawn by fitness, where examples are shared by those
@@ -82,7 +80,7 @@ class M2N2Searcher:
     With several objectives the examples of all of them count. A failed candidate never joins. One
     that misses constraints leaves before all that keep them, and is a parent only while fewer than
     two keep them. A child that equals an earlier proposal is drawn again, up to eight times. Until
-    two models have scores, the sources are crossed with each other.
+    two models have scores, the founders are crossed with each other.
 
     Late results: a result joins the archive when it comes; nothing waits for a generation.
     ``ask()`` gives ``children`` candidates, ``ask(n)`` as many as asked for. With one source
@@ -92,7 +90,7 @@ class M2N2Searcher:
         space: What is searched.
         seed: Equal seeds and equal tells give equal proposals.
         n_objectives: Any number; only examples are used.
-        starts: Genomes of generation 0; sources that aren't among them come first.
+        starts: Genomes of generation 0; founders that aren't among them come first.
         archive: Models that are kept.
         alpha: How much models that solve the same examples share them.
         attraction: Draw the second parent by what it adds to the first.
@@ -100,7 +98,7 @@ class M2N2Searcher:
         children: Candidates per generation.
 
     Raises:
-        SearchError: The space isn't one of segments.
+        SearchError: Points of the space can't be crossed.
 
     Source: Abrantes et al. 2025, arXiv:2508.16204. Without attraction the authors' code may draw
     one member twice, which makes a copy of it; here the second parent is always another.
@@ -121,21 +119,21 @@ class M2N2Searcher:
         split_point: bool = True,
         children: int = 1,
     ) -> None:
-        if not isinstance(space, SegmentSpace):
+        if not isinstance(space, Crossable):
             raise SearchError(
-                "m2n2 searches runs of flat indices, but this run has none. Take the method "
+                "m2n2 crosses models, but this space is one of separate genes. Take the method "
                 "segments with 'segments: search', or another searcher."
             )
         self._space = space
-        sources = [space.alone(index) for index in range(len(space.inputs))]
+        founders = space.founders()
         given = [np.asarray(start.genome) for start in starts]
         added = [
-            Start(f"parent:{name}", genome)
-            for name, genome in zip(space.inputs, sources, strict=True)
+            Start(label, genome)
+            for label, genome in founders
             if not any(np.array_equal(genome, other) for other in given)
         ]
-        self._sources = sources
-        self._ids = [""] * len(sources)
+        self._founders = [genome for _, genome in founders]
+        self._ids = [""] * len(founders)
         self._book = AskBook("m2n2", space, seed=seed, starts=[*added, *starts])
         self._archive = archive
         self._alpha = alpha
@@ -154,13 +152,13 @@ class M2N2Searcher:
         size = self._book.size(n, self._children)
         starts = self._book.take_starts(size)
         for place, start in enumerate(starts):
-            for index, source in enumerate(self._sources):
-                if np.array_equal(start.genome, source):
+            for index, founder in enumerate(self._founders):
+                if np.array_equal(start.genome, founder):
                     self._ids[index] = f"{self._book.asked}-{place}"
         rng = self._book.generator()
         children: list[Array] = []
         parents: list[tuple[str, ...]] = []
-        if len(self._sources) > 1:
+        if len(self._founders) > 1:
             pool = self._pool()
             for _ in range(size - len(starts)):
                 child, names = self._child(pool, children, rng)
@@ -200,13 +198,13 @@ class M2N2Searcher:
         put_back(self, snapshot)
 
     def _pool(self) -> list[Member]:
-        """The members that may become parents; before there are two, the sources."""
+        """The members that may become parents; before there are two, the founders."""
         feasible = [member for member in self._members if member.violation == 0]
         if len(feasible) > 1:
             return feasible
         if len(self._members) > 1:
             return self._members
-        named = zip(self._ids, self._sources, strict=True)
+        named = zip(self._ids, self._founders, strict=True)
         return [Member(name, genome, np.zeros(1), 0.0) for name, genome in named]
 
     def _child(
@@ -230,65 +228,8 @@ class M2N2Searcher:
         beside = np.where(np.arange(len(fit)) == one, 0.0, fit)
         added = attraction(scores, one) if self._attraction else beside
         two = _drawn(added if added.any() else beside, rng, but=one)
-        return one, two, self._cross(pool[one].genome, pool[two].genome, rng)
-
-    def _cross(self, one: Array, two: Array, rng: np.random.Generator) -> Array:
-        parts = []
-        pairs = zip(self._space.unpack(one), self._space.unpack(two), strict=True)
-        for index, (a, b) in enumerate(pairs):
-            size = self._space.sizes[index]
-            split = size
-            if self._split_point:
-                split = self._space.cut(index, int(rng.integers(size)))
-            parts.append(crossover(self._space, index, a, b, split=split, weight=rng.random()))
-        return self._space.pack(parts)
-
-
-def crossover(
-    space: SegmentSpace, index: int, one: Pieces, two: Pieces, *, split: int, weight: float
-) -> Pieces:
-    """Return the SLERP of two parents with ``weight`` of the second before ``split``.
-
-    Args:
-        space: Gives inner products of the sources.
-        index: The chromosome.
-        one: The first parent's coefficients there.
-        two: The second's.
-        split: Flat index from which on the second has 1 − ``weight``.
-        weight: 0 to 1.
-    """
-    ends = np.union1d(one.ends, two.ends)
-    if 0 < split < ends[-1]:
-        ends = np.union1d(ends, [split])
-    a = one.weights[np.searchsorted(one.ends, ends)]
-    b = two.weights[np.searchsorted(two.ends, ends)]
-    angle = _angle(space.gram(index, ends), a, b)
-    t = np.where(ends <= split, weight, 1.0 - weight)[:, None]
-    if math.sin(angle) > FLAT:
-        child = (np.sin((1.0 - t) * angle) * a + np.sin(t * angle) * b) / math.sin(angle)
-    else:
-        child = (1.0 - t) * a + t * b
-    return Pieces(ends, child).joined()
-
-
-def _angle(gram: Array, a: Array, b: Array) -> float:
-    """Return the angle between two models, 0 where one of them is 0.
-
-    Args:
-        gram: Inner products of the sources in each segment, shape ``(m, n, n)``.
-        a: Coefficients of the one, shape ``(m, n)``.
-        b: Those of the other.
-    """
-
-    def product(x: Array, y: Array) -> float:
-        return float(np.einsum("mi,mij,mj->", x, gram, y))
-
-    norms = product(a, a), product(b, b)
-    if min(norms) <= 0:
-        return 0.0
-    cosine = product(a, b) / math.sqrt(norms[0]) / math.sqrt(norms[1])
-    # Rounded far below what weights resolve: the sums' last bits depend on how they were added.
-    return round(math.acos(min(1.0, max(-1.0, cosine))), 9)
+        child = self._space.cross(pool[one].genome, pool[two].genome, rng, split=self._split_point)
+        return one, two, child
 
 
 def _scores(members: Sequence[Member]) -> Array:

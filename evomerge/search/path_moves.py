@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.errors import SearchError
+from evomerge.recipes.crossing import Crossable
 from evomerge.recipes.paths import END, PathSpace
-from evomerge.recipes.segment_space import SegmentSpace
 from evomerge.recipes.space import SearchSpace
 
 FINEST, COARSEST = 0.01, 0.3
@@ -50,14 +50,14 @@ class Layout:
         space: What is searched.
 
     Raises:
-        SearchError: It is a space of segments, which has no moves.
+        SearchError: It is a space of models that are crossed, which has no moves.
     """
 
     def __init__(self, space: SearchSpace) -> None:
-        if isinstance(space, SegmentSpace):
+        if isinstance(space, Crossable):
             raise SearchError(
-                "path_evolution searches paths and numbers, but this run searches segments. Use "
-                "the searcher m2n2 or random."
+                "path_evolution searches paths and numbers, but this run searches "
+                f"{space.summary}. Use the searcher m2n2 or random."
             )
         self.space = space
         self.n_genes = len(space.genes)

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from evomerge.recipes.crossing import Crossable
 from evomerge.recipes.declarations import Parameter
-from evomerge.recipes.segment_space import SegmentSpace
 from evomerge.recipes.space import SearchSpace
 from evomerge.search.asks import AskBook
 from evomerge.search.path_moves import Layout
@@ -48,7 +48,7 @@ class RandomSearcher:
         population: int = 16,
     ) -> None:
         self._book = AskBook("random", space, seed=seed, starts=starts)
-        self._draw = space.draw if isinstance(space, SegmentSpace) else Layout(space).random
+        self._draw = space.draw if isinstance(space, Crossable) else Layout(space).random
         self._population = population
 
     def ask(self, n: int | None = None) -> list[Proposal]:

@@ -14,7 +14,6 @@ from evomerge.merging.gram import GramSums
 from evomerge.recipes.segment_plan import SegmentSearch
 from evomerge.recipes.segment_space import SegmentSpace
 from evomerge.recipes.segments import chromosome, flattened
-from evomerge.search.m2n2 import crossover
 from tests.merging.lab import Lab, weights
 from tests.search.segmented import dense_slerp
 
@@ -114,7 +113,7 @@ def test_merged_models_are_dense_slerps_after_ten_generations(
         pairs = zip(space.unpack(genomes[one]), space.unpack(genomes[two]), strict=True)
         for index, (a, b) in enumerate(pairs):
             split, weight = int(rng.integers(space.sizes[index])), float(rng.random())
-            parts.append(crossover(space, index, a, b, split=split, weight=weight))
+            parts.append(space.join(index, a, b, cut=split, weight=weight))
             model.append(dense_slerp(weight, split, models[one][index], models[two][index]))
         genomes.append(space.pack(parts))
         models.append(model)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from evomerge.errors import SearchError
 from evomerge.recipes.space import Gene, SearchSpace
-from evomerge.search.m2n2 import M2N2Searcher, crossover
+from evomerge.search.m2n2 import M2N2Searcher
 from evomerge.search.niches import coverage
 from evomerge.search.protocol import Evaluation, Proposal, Start, build_searcher
 from evomerge.search.snapshots import Snapshot
@@ -78,7 +78,7 @@ def test_ten_generations_of_coefficients_are_dense_slerps(chromosomes: tuple[str
         pairs = zip(space.unpack(genomes[one]), space.unpack(genomes[two]), strict=True)
         for index, (a, b) in enumerate(pairs):
             split, weight = int(rng.integers(space.sizes[index])), float(rng.random())
-            parts.append(crossover(space, index, a, b, split=split, weight=weight))
+            parts.append(space.join(index, a, b, cut=split, weight=weight))
             model.append(dense_slerp(weight, split, models[one][index], models[two][index]))
         genomes.append(space.pack(parts))
         models.append(model)
@@ -95,7 +95,7 @@ def test_near_parallel_and_opposite_parents_are_joined(w: float, split: int, apa
     for sign in (1.0, -1.0):
         space, dense = space_of(2, sources=np.concatenate([base, sign * base + other]))
         a, b = (space.unpack(space.alone(index))[0] for index in (0, 1))
-        child = space.pack([crossover(space, 0, a, b, split=split, weight=w)])
+        child = space.pack([space.join(0, a, b, cut=split, weight=w)])
         found = dense.weights(space, child)[0]
         assert np.isfinite(found).all()
         expected = dense_slerp(w, split, dense.parts[0][0], dense.parts[0][1])
@@ -107,7 +107,7 @@ def test_a_source_of_zeros_has_no_angle() -> None:
     sources[1] = 0.0
     space, dense = space_of(2, sources=sources)
     a, b = (space.unpack(space.alone(index))[0] for index in (0, 1))
-    child = space.pack([crossover(space, 0, a, b, split=100, weight=0.25)])
+    child = space.pack([space.join(0, a, b, cut=100, weight=0.25)])
     found = dense.weights(space, child)[0]
     np.testing.assert_allclose(found[:100], 0.75 * sources[0, :100])
     np.testing.assert_allclose(found[100:], 0.25 * sources[0, 100:])
@@ -308,7 +308,9 @@ def test_starts_of_the_user_come_beside_the_sources_and_no_copies() -> None:
 
 
 def test_what_it_cannot_use_is_refused() -> None:
-    with pytest.raises(SearchError, match="m2n2 searches runs of flat indices"):
+    with pytest.raises(
+        SearchError, match="m2n2 crosses models, but this space is one of separate genes"
+    ):
         build(SearchSpace([Gene("weight", "float")]))
     space, _ = space_of(2)
     searcher = build(space)
