@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _PIPE_WIDTH = 160
+STAR = "★"
 
 
 def console(*, stderr: bool = False) -> "Console":
@@ -135,6 +137,11 @@ def duration(seconds: float | None) -> str:
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
+
+
+def day(seconds: float) -> str:
+    """Return a moment, in seconds since 1970, as its day: ``2026-11-21``."""
+    return time.strftime("%Y-%m-%d", time.localtime(seconds))
 
 
 def size(n_bytes: int) -> str:

@@ -5,11 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evomerge.cli.display import interval, number, print_json, print_scores, say
+from evomerge.cli.display import STAR, interval, number, print_json, print_scores, say
 from evomerge.cli.options import JsonOption, RunArgument, find_run
 
 if TYPE_CHECKING:
     from evomerge.runs.reading.front import Front, FrontEntry
+    from evomerge.runs.reading.remarks import Remark
+
+NOTE_LENGTH = 40
+"""Characters of a note that the table shows; 'show' has it all."""
 
 
 def front(
@@ -82,12 +86,14 @@ def print_front(found: "Front", directions: Mapping[str, str]) -> None:
     """Print the front as a table; candidates of equal values are one line."""
     names = [f"{name} ({way})" for name, way in directions.items()]
     sure = any(entry.p_front is not None for entry in found.entries)
+    said = any(entry.remark for entry in found.entries)
     rows = [
         (
             entry.candidate + (f" (+{entry.equal} equal)" if entry.equal else ""),
             *(interval(e.value, e.low, e.high) for e in entry.objectives.values()),
             *([_percent(entry.p_front)] if sure else []),
             *([", ".join(entry.marks)] if len(directions) > 1 else []),
+            *([_said(entry.remark)] if said else []),
             entry.recipe_hash[:12],
         )
         for entry in _distinct(found)
@@ -96,6 +102,7 @@ def print_front(found: "Front", directions: Mapping[str, str]) -> None:
     title = f"Front ({found.split} split, {state}; 95 % intervals)"
     columns = [*names, *(["on the front"] if sure else [])]
     columns += ["chosen as"] if len(directions) > 1 else []
+    columns += ["remarks"] if said else []
     print_scores(title, ["candidate", *columns, "recipe"], rows)
     if not rows:
         say("No candidate has a score yet.")
@@ -124,6 +131,17 @@ def _distinct(found: "Front") -> "Iterator[FrontEntry]":
         if values not in seen:
             seen.add(values)
             yield entry
+
+
+def _said(remark: "Remark | None") -> str:
+    """Return a star and the beginning of the newest note."""
+    if remark is None:
+        return ""
+    words = [STAR] if remark.starred else []
+    if remark.notes:
+        text = remark.notes[-1].text
+        words.append(text if len(text) <= NOTE_LENGTH else f"{text[: NOTE_LENGTH - 1]}…")
+    return " ".join(words)
 
 
 def _percent(share: float | None) -> str:

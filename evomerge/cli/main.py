@@ -13,7 +13,17 @@ import typer
 from typer.core import TyperGroup
 
 from evomerge import __version__
-from evomerge.cli import catalogue, database, diff, inspection, models, operations, results, running
+from evomerge.cli import (
+    catalogue,
+    database,
+    diff,
+    inspection,
+    models,
+    operations,
+    results,
+    running,
+    steering,
+)
 from evomerge.cli.display import say
 from evomerge.cli.interrupts import expect_signals
 from evomerge.errors import EvomergeError
@@ -44,7 +54,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (running, operations, results, diff, models, inspection, catalogue, database):
+for group in (
+    *(running, operations, steering, results, diff),
+    *(models, inspection, catalogue, database),
+):
     group.register(app)
 
 

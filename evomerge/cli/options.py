@@ -16,6 +16,9 @@ PluginOption = Annotated[
     typer.Option("--plugin", metavar="FILE", help="Load a plug-in by path; repeatable."),
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")]
+CandidateArgument = Annotated[
+    str, typer.Argument(metavar="CANDIDATE", help="A candidate's id, or 'best'.")
+]
 
 
 def load_plugins(files: Sequence[Path] | None) -> None:

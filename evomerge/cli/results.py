@@ -10,7 +10,9 @@ import typer
 
 from evomerge.cli.archive import show_archive
 from evomerge.cli.display import (
+    STAR,
     console,
+    day,
     interval,
     print_json,
     print_pairs,
@@ -20,7 +22,7 @@ from evomerge.cli.display import (
     table,
 )
 from evomerge.cli.front import front
-from evomerge.cli.options import JsonOption, RunArgument, find_run
+from evomerge.cli.options import CandidateArgument, JsonOption, RunArgument, find_run
 from evomerge.cli.routes import SvgOption, print_route, save_route
 
 if TYPE_CHECKING:
@@ -28,9 +30,6 @@ if TYPE_CHECKING:
     from evomerge.runs.reading.results import CandidateDetails, RunResults
     from evomerge.runs.report import Report
 
-CandidateArgument = Annotated[
-    str, typer.Argument(metavar="CANDIDATE", help="A candidate's id, or 'best'.")
-]
 ShownArgument = Annotated[
     str,
     typer.Argument(
@@ -125,6 +124,9 @@ def _print_candidate(found: "CandidateDetails", *, detail: bool) -> None:
     ]
     if found.cost is not None:
         rows.append(("cost", f"{found.cost:.4f}"))
+    if found.remark.starred:
+        rows.append(("star", STAR))
+    rows += [("note", f"{day(item.made_s)}: {item.text}") for item in found.remark.notes]
     for split, failure in found.failures.items():
         rows.append((f"failure ({split})", f"{failure.kind}: {failure.message}"))
     print_pairs(f"Candidate {found.candidate}", rows)

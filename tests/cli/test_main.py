@@ -17,7 +17,7 @@ from evomerge.errors import EvomergeError, RunFailedError
 HEAVY = ("torch", "transformers", "optuna", "lm_eval", "numpy", "sqlalchemy", "pydantic", "scipy")
 COMMANDS = [
     "db", "demo", "diff", "doctor", "evaluate", "export", "front", "gc", "list", "merge",
-    "prefetch", "report", "resume", "run", "scale", "schema", "show", "status",
+    "note", "prefetch", "report", "resume", "run", "scale", "schema", "show", "star", "status",
 ]  # fmt: skip
 
 

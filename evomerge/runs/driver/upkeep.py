@@ -117,7 +117,7 @@ class Upkeep:
             yield from events
 
     def _requests(self) -> list[RequestRow]:
-        return self._records.requests(after=self._answered)
+        return self._records.requests("scale", after=self._answered)
 
     def _answer(self, request: RequestRow) -> Generator[Event, None, None]:
         """Carry out what another process asked for; a refusal is an answer too."""

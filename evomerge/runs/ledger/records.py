@@ -157,14 +157,21 @@ class RunRecords:
         )
         return [LeaseRow(*row) for row in self._all(query)]
 
-    def requests(self, after: int = 0) -> list[RequestRow]:
-        """Return what other processes asked of the driver after sequence number ``after``."""
+    def requests(self, *kinds: str, after: int = 0) -> list[RequestRow]:
+        """Return what other processes stored of the given kinds (all if none is given), in order.
+
+        Args:
+            kinds: Kinds of requests.
+            after: Only sequence numbers above this.
+        """
         c = tables.request.c
         query = (
             select(c.sequence, c.kind, c.body, c.made_s)
             .where(c.run_id == self.run_id, c.sequence > after)
             .order_by(c.sequence)
         )
+        if kinds:
+            query = query.where(c.kind.in_(kinds))
         with self.ledger.read() as connection:
             return [RequestRow(*row) for row in connection.execute(query)]
 

@@ -113,7 +113,11 @@ class LeaseRow:
 
 @dataclass(frozen=True)
 class RequestRow:
-    """What another process asks of the run's driver: ``scale`` with ``{"workers": n}``."""
+    """What another process says of a run.
+
+    ``scale`` asks its driver for ``{"workers": n}``; ``note`` and ``star`` are remarks on a
+    candidate, which nobody answers.
+    """
 
     sequence: int
     kind: str

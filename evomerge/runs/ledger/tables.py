@@ -169,13 +169,14 @@ lease = Table(
     Column("granted_s", Float, nullable=False),
 )
 
-# What other processes ask of the run's driver, who answers with a decision.
+# What other processes ask of the run's driver, who answers with a decision; and remarks, which
+# nobody answers.
 request = Table(
     "request",
     METADATA,
     Column("run_id", String(32), primary_key=True),
     Column("sequence", Integer, primary_key=True),
-    Column("kind", String(16), nullable=False),  # scale
+    Column("kind", String(16), nullable=False),  # scale, note, star
     Column("body", JSON, nullable=False),
     Column("made_s", Float, nullable=False),
 )

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from evomerge.runs.objectives import (
     parse_constraint,
 )
 from evomerge.runs.ranking import Utilities
+from evomerge.runs.reading.remarks import Remark
 from evomerge.search.fronts import knee
 from evomerge.search.scalarise import scalarise
 
@@ -54,6 +55,7 @@ class FrontEntry:
         equal: How many others of the front have the same values.
         p_front: Share of resamples in which nothing dominates it; None where that wasn't asked for.
         scores: Split → objective → estimate, of search and validation as far as it is scored.
+        remark: What users have said of it; None for nothing.
     """
 
     candidate: str
@@ -64,6 +66,7 @@ class FrontEntry:
     equal: int = 0
     p_front: float | None = None
     scores: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
+    remark: Remark | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as plain data, raw values in the declared directions."""
@@ -76,6 +79,7 @@ class FrontEntry:
             "equal": self.equal,
             "p_front": self.p_front,
             "scores": {split: _plain(found) for split, found in self.scores.items()},
+            "remark": asdict(self.remark or Remark(self.candidate)),
         }
 
 

@@ -18,7 +18,7 @@ from evomerge.runs.driver.state import SEARCH, VALIDATION, SearchState
 from evomerge.runs.folder import RunFolder
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import Estimates, RunRecords
-from evomerge.runs.ledger.rows import AttemptRow
+from evomerge.runs.ledger.rows import AttemptRow, CandidateRow
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.ranking import pareto_front
 from evomerge.runs.reading.accounting import Query, Spent, cost, device_seconds
@@ -31,6 +31,7 @@ from evomerge.runs.reading.front import (
     kept,
     marks_of,
 )
+from evomerge.runs.reading.remarks import Remark, read_remarks, remark_on
 from evomerge.runs.reading.status import Status, read_status
 
 
@@ -54,6 +55,7 @@ class CandidateDetails:
         merge_s, score_s: Seconds of its last attempt on the search split.
         device_s: Device-seconds of all its attempts, lost ones included.
         cost: Their price, where ``execution.cost_per_device_hour`` is set.
+        remark: What users have said of it.
     """
 
     candidate: str
@@ -73,6 +75,7 @@ class CandidateDetails:
     score_s: float
     device_s: float
     cost: float | None
+    remark: Remark
 
 
 class RunResults:
@@ -90,6 +93,7 @@ class RunResults:
             self.row.config["objectives"],
             self.row.tasks,
             self.row.config.get("constraints", ()),
+            self.row.config["search"].get("measures"),
         )
         self.state = SearchState.load(self.records, budget=self.row.config["search"]["budget"])
 
@@ -174,7 +178,9 @@ class RunResults:
         self, names: Sequence[str], split: str, wishes: Wishes, sure: Mapping[str, float]
     ) -> tuple[FrontEntry, ...]:
         with self.records.ledger.read() as connection:
-            spent = device_seconds(_query(connection), self.row.run_id)
+            query = _query(connection)
+            spent = device_seconds(query, self.row.run_id)
+            remarks = read_remarks(query, self.row.run_id)
         found = self.state.estimates
         values = {name: self.objectives.utilities(found[split][name]) for name in names}
         marks, equal = marks_of(self.objectives, values, wishes), equals_of(values)
@@ -196,6 +202,7 @@ class RunResults:
                 equal=equal[name],
                 p_front=sure.get(name),
                 scores=scores[name],
+                remark=remark_on(remarks, name),
             )
             for name in names
         )
@@ -216,8 +223,8 @@ class RunResults:
             )
         return entry.candidate
 
-    def show(self, candidate: str) -> CandidateDetails:
-        """Return all that is known of ``candidate``, an id or ``best``.
+    def find(self, candidate: str) -> CandidateRow:
+        """Return the row of ``candidate``, an id or ``best``.
 
         Raises:
             LedgerError: There is no such candidate.
@@ -228,7 +235,21 @@ class RunResults:
         if candidate not in rows:
             hint = nearest(candidate, rows) if len(rows) < 30 else f"It has {len(rows)} of them."
             raise LedgerError(f"run {self.row.name!r} has no candidate {candidate!r}; {hint}")
-        row = rows[candidate]
+        return rows[candidate]
+
+    def remarks(self) -> dict[str, Remark]:
+        """Return candidate → what users have said of it."""
+        with self.records.ledger.read() as connection:
+            return read_remarks(_query(connection), self.row.run_id)
+
+    def show(self, candidate: str) -> CandidateDetails:
+        """Return all that is known of ``candidate``, an id or ``best``.
+
+        Raises:
+            LedgerError: There is no such candidate.
+        """
+        row = self.find(candidate)
+        candidate = row.candidate_id
         splits = {
             s: found[candidate] for s, found in self.state.estimates.items() if candidate in found
         }
@@ -259,6 +280,7 @@ class RunResults:
             score_s=last.score_s if last else 0.0,
             device_s=device_s,
             cost=cost(device_s, self.row.config.get("execution", {}).get("cost_per_device_hour")),
+            remark=remark_on(self.remarks(), candidate),
         )
 
 

@@ -12,6 +12,7 @@ from evomerge.runs.events import Progress
 from evomerge.runs.folder import RunFolder, is_driven, noted_stop
 from evomerge.runs.reading.accounting import Query, Spent, cost, spent_on
 from evomerge.runs.reading.newest import Tail, latest_decisions, plain, read_tail, speed_of
+from evomerge.runs.reading.remarks import Remark, read_remarks
 
 _CLOCKS = {
     "sqlite": "(julianday('now') - 2440587.5) * 86400.0",
@@ -98,6 +99,7 @@ class Status:
         accounting: What the run has taken.
         workers: The driver's workers, those that are gone with their reason; none without driver.
         message: Why it stopped or failed, where there is more to say.
+        remarks: What users have said of candidates.
     """
 
     name: str
@@ -118,6 +120,7 @@ class Status:
     accounting: Accounting
     workers: tuple[WorkerRow, ...]
     message: str = ""
+    remarks: tuple[Remark, ...] = ()
 
 
 def read_status(
@@ -184,6 +187,7 @@ def read_status(
         accounting=_accounting(spent_on(query, folder.run_id), workers, price),
         workers=workers,
         message=message,
+        remarks=tuple(read_remarks(query, folder.run_id).values()),
     )
 
 

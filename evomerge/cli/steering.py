@@ -1,0 +1,53 @@
+"""Commands that say something of a run's candidates: ``note`` and ``star``."""
+
+from typing import Annotated
+
+import typer
+
+from evomerge.cli.display import print_json, say
+from evomerge.cli.options import CandidateArgument, JsonOption, RunArgument, find_run
+
+UndoOption = Annotated[bool, typer.Option("--undo", help="Take it back.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands to ``app``."""
+    app.command("note")(note)
+    app.command("star")(star)
+
+
+def note(
+    run: RunArgument,
+    candidate: CandidateArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What there is to say.")],
+    json: JsonOption = False,
+) -> None:
+    """Write a note on a candidate, which 'show' and 'front' then tell; any time."""
+    from evomerge.runs.remarks import add_note
+
+    path = find_run(run)
+    name = add_note(path, candidate, text)
+    _tell(json=json, text=f"Noted on {name}.", candidate=name, note=text)
+
+
+def star(
+    run: RunArgument,
+    candidate: CandidateArgument,
+    undo: UndoOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Give a candidate a star, which 'show' and 'front' then tell; any time."""
+    from evomerge.runs.remarks import set_star
+
+    path = find_run(run)
+    name = set_star(path, candidate, on=not undo)
+    text = f"{name} has no star." if undo else f"{name} has a star."
+    _tell(json=json, text=text, candidate=name, starred=not undo)
+
+
+def _tell(*, json: bool, text: str, **document: object) -> None:
+    """Say what was done, or print it as a document."""
+    if json:
+        print_json(document)
+    else:
+        say(text)

@@ -1,0 +1,39 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import call, call_json, mistake
+
+
+@pytest.fixture
+def run(finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a finished run, which the test may change."""
+    shutil.copytree(finished_run.parent.parent, tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "work")
+    folder = Path("runs/toy")
+    text = (folder / "run.json").read_text()
+    (folder / "run.json").write_text(text.replace(text_of_ledger(text), "sqlite:///ledger.db"))
+    return folder
+
+
+def text_of_ledger(text: str) -> str:
+    return text[text.index("sqlite:///") :].split('"', 1)[0]
+
+
+def test_notes_and_stars_are_shown(run: Path) -> None:
+    _, err = call("note", run, "best", "reads " + "very " * 10 + "well")
+    name = err.removeprefix("Noted on ").rstrip(".\n")
+    assert call("star", run, name)[1] == f"{name} has a star.\n"
+    out = call("show", run, name)[0]
+    assert "  star          ★" in out
+    assert "very very well" in out
+    assert "★ reads very very" in call("front", run)[0]
+    assert call_json("front", run)["front"][0]["remark"]["starred"] is True
+    assert call_json("status", run)["remarks"][0]["candidate"] == name
+    assert call_json("star", run, name, "--undo") == {"candidate": name, "starred": False}
+    assert "★" not in call("front", run)[0]
+
+
+def test_an_unknown_candidate_has_no_star(run: Path) -> None:
+    assert "has no candidate '7-7'" in mistake("star", run, "7-7")[0]
