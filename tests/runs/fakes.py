@@ -36,6 +36,7 @@ from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.objectives import Objectives
 from evomerge.search.protocol import Searcher
 from evomerge.search.random import RandomSearcher
+from tests.search.segmented import space_of
 
 GENES = tuple(Gene(f"stage1.weights.{name}", "float", -1.0, 1.0) for name in ("a", "b", "c"))
 SOURCES = tuple(Source(name, f"models/{name}", name * 64) for name in ("a", "b", "c"))
@@ -54,8 +55,24 @@ class FakeSpace(SearchSpace):
         return Recipe(sources=SOURCES, base="a", stages=(stage,), tokenizer="a")
 
 
+def segmented_space(step: float = 0.0) -> SearchSpace:
+    """Coefficients of three sources along the tensors of ``tests.search.segmented``."""
+    space = space_of(3)[0]
+    inputs = tuple(StageInput(source.name) for source in SOURCES)
+
+    def recipe(genome: Genome) -> Recipe:
+        stage = Stage("s", "segments", inputs, None, {"segments": genome["s.segments"]})
+        return Recipe(sources=SOURCES, base="a", stages=(stage,), tokenizer="a")
+
+    space.recipe = recipe  # type: ignore[method-assign]  # instead of a template
+    return space
+
+
 def weights_of(recipe: Recipe) -> NDArray[np.float64]:
-    return np.array(recipe.stages[0].parameters["weights"], dtype=float)
+    """Three weights; of segments their mean, whatever their lengths."""
+    found = recipe.stages[0].parameters
+    rows = [s["weights"] for s in found["segments"]] if "segments" in found else [found["weights"]]
+    return np.array(rows, dtype=float).mean(axis=0)
 
 
 @dataclass
@@ -225,6 +242,7 @@ class FakeRun:
     evaluators: Mapping[str, FakeEvaluator] = field(default_factory=lambda: EVALUATORS)
     worker: FakeWorker = None  # type: ignore[assignment]  # set below, from the evaluators
     make_searcher: Callable[[SearchSpace, int], Searcher] = random_searcher
+    make_space: Callable[[float], SearchSpace] = FakeSpace
     versions: Mapping[str, str] = field(default_factory=lambda: {"evomerge": "1"})
     workers: int = 1
     ledger: str = ""
@@ -265,7 +283,7 @@ class FakeRun:
                 config=config,
                 sources={},
                 tasks=facts_of(self.evaluators),
-                space=FakeSpace(self.step).to_dict(),
+                space=self.make_space(self.step).to_dict(),
                 starts=(),
                 versions=self.versions,
                 plugins=(),
@@ -281,7 +299,7 @@ class FakeRun:
         return RunRecords(Ledger.open(self.url, read_only=True), self.run_id)
 
     def _run(self, ledger: Ledger) -> Run:
-        space = FakeSpace(self.step)
+        space = self.make_space(self.step)
         executor: Executor = InprocessExecutor(Crew(Ready(self.worker)))
         if self.make_executor is not None:
             executor = self.make_executor(self)

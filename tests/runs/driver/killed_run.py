@@ -1,7 +1,10 @@
 """Kills a run at seeded failpoints and resumes it; prints which points made a difference.
 
 A program of its own, so that the processes it forks and kills hold nothing but a run.
-Usage: python killed_run.py FOLDER N_POINTS SEED MODE [LEDGER]
+Usage: python killed_run.py FOLDER N_POINTS SEED MODE SEARCHER [LEDGER]
+
+Points are drawn from the whole run for ``random``. For searchers that learn they lie at asks, tells
+and results from the third ask on, and at every other one their state is stored after each tell.
 """
 
 import json
@@ -9,18 +12,41 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import alembic.command  # noqa: F401  imported once here instead of in every forked process
 import numpy as np
 import prometheus_client  # noqa: F401  likewise
 
+from evomerge.runs.driver import snapshots
 from evomerge.runs.failpoints import VARIABLE, passed
-from tests.runs.fakes import BINARY, FakeRun, picture
+from evomerge.search.cma_es import CmaEsSearcher
+from evomerge.search.m2n2 import M2N2Searcher
+from evomerge.search.nsga import Nsga2Searcher
+from tests.runs.fakes import BINARY, FakeRun, picture, segmented_space
+
+TWO = {n: {"from": [n], "aggregate": "mean", "direction": "maximize"} for n in BINARY}
+LEARNING: dict[str, dict[str, Any]] = {
+    "cma_es": {"make_searcher": partial(CmaEsSearcher, seed=5, population=4)},
+    "m2n2": {
+        "make_searcher": partial(M2N2Searcher, seed=5, archive=4, children=2),
+        "make_space": segmented_space,
+        "objectives": TWO,
+    },
+    "nsga2": {"make_searcher": partial(Nsga2Searcher, seed=5, population=4), "objectives": TWO},
+}
+"""What the runs of searchers that learn are made of."""
+LEARNT = ("ask", "tell", "attempt")
 
 
-def main(folder: Path, n_points: int, seed: int, mode: str, ledger: str = "") -> dict[str, object]:
-    whole = _fresh(folder / "whole", mode, ledger)
+def main(
+    folder: Path, n_points: int, seed: int, mode: str, searcher: str, ledger: str = ""
+) -> dict[str, object]:
+    # What loads on first use is loaded once here, not in each of the processes.
+    _fresh(folder / "warm", mode, searcher, "").drive()
+    whole = _fresh(folder / "whole", mode, searcher, ledger)
     passed_names = folder / "points.json"
     os.environ[VARIABLE] = "count"
 
@@ -32,10 +58,12 @@ def main(folder: Path, n_points: int, seed: int, mode: str, ledger: str = "") ->
     names = json.loads(passed_names.read_text())
     expected = picture(whole.records())
     rng = np.random.default_rng(seed)
-    points = sorted(rng.choice(len(names), size=min(n_points, len(names)), replace=False) + 1)
+    points = sorted(place + 1 for place in _places(names, n_points, searcher, rng))
     different, survived, counted_twice = [], [], []
-    for point in points:
-        run = _fresh(folder / f"point{point}", mode, ledger)
+    for index, point in enumerate(points):
+        if searcher in LEARNING:
+            snapshots.EVERY_S, snapshots.SHARE = (0.0, 0) if index % 2 else (1e9, 20)
+        run = _fresh(folder / f"point{point}", mode, searcher, ledger)
         os.environ[VARIABLE] = str(point)
         if _in_child(lambda run=run: run.drive()) != -signal.SIGKILL:
             survived.append(int(point))
@@ -58,18 +86,37 @@ def main(folder: Path, n_points: int, seed: int, mode: str, ledger: str = "") ->
     }
 
 
-def _fresh(folder: Path, mode: str, ledger: str) -> FakeRun:
+def _places(names: list[str], n: int, searcher: str, rng: np.random.Generator) -> list[int]:
+    """Return ``n`` indices of ``names``, for searchers that learn equally many of each step."""
+    if searcher not in LEARNING:
+        return [int(place) for place in rng.choice(len(names), size=n, replace=False)]
+    third = [place for place, name in enumerate(names) if name == "begin:ask"][2]
+    found = [
+        [place for place in range(third, len(names)) if names[place].endswith(f":{step}")]
+        for step in LEARNT
+    ]
+    found = [places for places in found if places]  # async tells lie within attempts
+    chosen = [rng.choice(places, size=n // len(found), replace=False) for places in found]
+    return [int(place) for places in chosen for place in places]
+
+
+def _fresh(folder: Path, mode: str, searcher: str, ledger: str) -> FakeRun:
     """Return a run that isn't stored yet, and takes no scores from others of its ledger."""
     folder.mkdir(parents=True)
+    made = dict(LEARNING.get(searcher, {}))
+    if made:
+        make = made["make_searcher"]
+        made["make_searcher"] = lambda space, k: make(space, n_objectives=k)
     return FakeRun(
         folder,
-        budget=8,
+        budget=13 if made else 8,
         finalists=2,
         evaluators=BINARY,
         settings={"mode": mode},
         run_id=folder.name,
         ledger=ledger,
         reuse=False,
+        **made,
     )
 
 

@@ -20,19 +20,33 @@ def test_killed_at_many_points_and_resumed_ends_as_if_never_killed(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("searcher", "mode"), [("m2n2", "async"), ("nsga2", "generation"), ("cma_es", "generation")]
+)
+def test_a_killed_search_goes_on_where_it_had_learnt(
+    tmp_path: Path, searcher: str, mode: str
+) -> None:
+    """With and without a stored state of the searcher."""
+    found = killed(tmp_path, 6, mode, searcher)
+    assert {kind.split(":")[1] for kind in found["kinds"]} >= {"ask", "attempt"}
+
+
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_the_same_holds_in_a_database_that_many_runs_share(
     tmp_path: Path, postgres_url: str
 ) -> None:
-    found = killed(tmp_path, 12, "generation", postgres_url)
+    found = killed(tmp_path, 12, "generation", "random", postgres_url)
     assert any(kind.endswith(":attempt") for kind in found["kinds"])
 
 
-def killed(folder: Path, points: int, mode: str, *ledger: str) -> dict[str, Any]:
+def killed(
+    folder: Path, points: int, mode: str, searcher: str = "random", *ledger: str
+) -> dict[str, Any]:
     """Kill runs at ``points`` places, in a process of its own; nothing may be different."""
     script = Path(__file__).with_name("killed_run.py")
     done = subprocess.run(
-        [sys.executable, str(script), str(folder), str(points), "0", mode, *ledger],
+        [sys.executable, str(script), str(folder), str(points), "0", mode, searcher, *ledger],
         env=os.environ | {"PYTHONPATH": str(script.parents[3])},
         capture_output=True,
         text=True,
