@@ -12,7 +12,7 @@ To write one like it: declare the settings, make the examples, say how one answe
 import hashlib
 import operator
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evomerge.errors import EvaluationError
@@ -54,7 +54,7 @@ class ArithmeticEvaluator(GenerationTask):
         EvaluationError: Settings don't fit, or ask for more problems than there are.
     """
 
-    metrics = (Metric("correct", binary=True), TOKENS)
+    metrics: Sequence[Metric] = (Metric("correct", binary=True), TOKENS)
     primary = "correct"
 
     def __init__(self, name: str, *, seed: int, **options: Any) -> None:

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 SCALE = 0.5
 """Nats at which ``kept`` has fallen to 1/e."""
 
+WORST = 0.05
+"""Of ``kept``: a model that has forgotten so much counts as useless."""
+
 LIKELIEST = 64
 """Tokens of the reference's distribution that are kept one by one."""
 
@@ -83,7 +86,10 @@ class ForgettingEvaluator(SplitTask):
         EvaluationError: Data or settings don't fit.
     """
 
-    metrics = (Metric("kept", range="unit"), Metric("kl", direction="minimize"))
+    metrics = (
+        Metric("kept", range="unit", reference=WORST),
+        Metric("kl", direction="minimize", reference=-SCALE * math.log(WORST), ideal=0.0),
+    )
     primary = "kept"
 
     def __init__(self, name: str, *, seed: int, **options: Any) -> None:

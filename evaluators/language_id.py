@@ -18,6 +18,7 @@ separate well, bring a trained identifier as a plug-in of your own.
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from evomerge.evaluation.base import DATA, STRATIFY, Item, fill_settings
@@ -148,7 +149,7 @@ class LanguageIdEvaluator(GenerationTask):
         EvaluationError: Data or settings don't fit.
     """
 
-    metrics = (Metric("in_language", binary=True), TOKENS)
+    metrics: Sequence[Metric] = (Metric("in_language", binary=True), TOKENS)
     primary = "in_language"
 
     def __init__(self, name: str, *, seed: int, **options: Any) -> None:

@@ -84,12 +84,15 @@ class NegativeFlipsEvaluator:
                 "is better. Choose another metric of the evaluator."
             )
         self.block_size: int = self._inner.block_size
-        self.metrics: Sequence[Metric] = tuple(
-            Metric(metric, binary=known.binary, range=known.range) for metric in ("kept", "gained")
-        )
         self._model_folder: str | None = settings["reference_model"]
         self._reference: dict[str, list[float]] = {}
         self._source = self._read_reference(settings["reference"])
+        # A model is useless that loses all of what the reference can; unscored, it may have all.
+        known_scores = self._reference.get(SPLITS[0])
+        worst = 1.0 - float(np.mean(known_scores)) if known_scores else 0.0
+        kept = Metric("kept", binary=known.binary, range=known.range, reference=worst)
+        gained = Metric("gained", binary=known.binary, range=known.range)
+        self.metrics: Sequence[Metric] = (kept, gained)
 
     def fingerprint(self) -> str:
         """Hash of the watched evaluator and of the reference."""

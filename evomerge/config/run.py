@@ -174,6 +174,18 @@ class ObjectiveConfig(_Block):
         description="(soft_min, soft_max) how much the others count, in the unit of the numbers; "
         "0.05 if absent.",
     )
+    reference: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="Value of a useless model, where the hypervolume of several objectives begins; "
+        "from what is measured, if absent.",
+    )
+    ideal: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="Best value that there can be, where the hypervolume ends; from what is "
+        "measured, if absent.",
+    )
 
     @model_validator(mode="after")
     def _weights_fit(self) -> "ObjectiveConfig":

@@ -12,6 +12,9 @@ from evomerge.errors import EvaluationError
 BINARY = frozenset(("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match"))
 """Metrics of lm-eval that give 0 or 1."""
 
+CHOSEN = frozenset(("acc", "acc_norm", "acc_bytes"))
+"""Metrics of choosing an answer, in which guessing has a share of right ones."""
+
 
 @dataclass(frozen=True)
 class Shape:

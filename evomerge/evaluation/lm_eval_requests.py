@@ -70,7 +70,19 @@ def _item(task: Any, document: Any) -> Item:
             target = choices[target]
     prompt = prompt if isinstance(prompt, str) else json.dumps(document, default=str)
     text = prompt or str(target)
-    return Item(text, str(target), identity="\n".join([text, *sorted(choices)]))
+    identity = "\n".join([text, *sorted(choices)])
+    return Item(text, str(target), identity=identity, extra={"n_choices": len(choices)})
+
+
+def chance(tasks: Sequence[Any], found: Sequence[Sequence[Item]]) -> float | None:
+    """Return the accuracy of guessing, each task counting alike; None where one has no choices."""
+    shares: list[float] = []
+    for task, items in zip(tasks, found, strict=True):
+        counts = [item.extra["n_choices"] for item in items]
+        if task.OUTPUT_TYPE != "multiple_choice" or not counts or min(counts) < 1:
+            return None
+        shares.append(sum(1 / count for count in counts) / len(counts))
+    return sum(shares) / len(shares)
 
 
 def content(tasks: Sequence[Any], found: Sequence[Sequence[Item]]) -> str:

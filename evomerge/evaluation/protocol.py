@@ -27,6 +27,9 @@ class Metric:
             log-likelihood and words).
         range: Where an example's value lies. ``unit``: between 0 and 1, as the last of several
             values. ``log``: the logarithm of such a number; of two values, their ratio is.
+        reference: The task's number that a useless model has (chance, the token limit); where it is
+            None that is the worse end of the range.
+        ideal: The best number that there can be; where it is None, the better end of the range.
     """
 
     name: str
@@ -34,6 +37,19 @@ class Metric:
     binary: bool = False
     width: int = 1
     range: Literal["free", "unit", "log"] = "free"
+    reference: float | None = None
+    ideal: float | None = None
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """Return (reference, ideal) in the metric's own unit; None for what isn't known."""
+        ends: tuple[float | None, float | None] = (None, None)
+        if self.binary or self.range == "unit":
+            ends = (0.0, 1.0) if self.direction == "maximize" else (1.0, 0.0)
+        return (
+            ends[0] if self.reference is None else self.reference,
+            ends[1] if self.ideal is None else self.ideal,
+        )
 
     def utilities(self, values: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """Return each example's utility in [0, 1], larger is better, shape ``(n,)``.

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from evomerge.evaluation.base import BATCH_SIZE, BLOCK_SIZE, SPLIT_SIZES, Item, SplitTask
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from evomerge.evaluation.decoding import Generated
     from evomerge.evaluation.language_model import LanguageModel
 
-TOKENS = Metric("tokens", direction="minimize")
+TOKENS = Metric("tokens", direction="minimize", ideal=0.0)
 """Tokens that an answer took; one that the limit cut counts in full."""
 
 GENERATION_PARAMETERS = (
@@ -74,6 +75,11 @@ class GenerationTask(SplitTask, ABC):
             version=version,
             data_sha256=data_sha256,
             strata=strata,
+        )
+        limit = float(settings["max_new_tokens"])
+        self.metrics = tuple(
+            replace(metric, reference=limit) if metric.name == TOKENS.name else metric
+            for metric in self.metrics
         )
         if pool is None:
             pool = [items[index] for index in self.rest]

@@ -101,21 +101,29 @@ class AttemptLost(Event):
 
 @dataclass(frozen=True)
 class GenerationDone(Event):
-    """A whole generation was evaluated and told to the searcher; ``best`` is of the run so far."""
+    """A whole generation was evaluated and told to the searcher; ``best`` is of the run so far.
+
+    ``hypervolume``: share of the ideal that the front covers; None where the run has none.
+    """
 
     ask: int
     best: Mapping[str, float]
     elapsed_s: float
     progress: Progress
+    hypervolume: float | None = None
 
 
 @dataclass(frozen=True)
 class Advanced(Event):
-    """In asynchronous mode, every so many results: how far the search is, and the best so far."""
+    """In asynchronous mode, every so many results: how far the search is, and the best so far.
+
+    ``hypervolume``: share of the ideal that the front covers; None where the run has none.
+    """
 
     best: Mapping[str, float]
     elapsed_s: float
     progress: Progress
+    hypervolume: float | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +154,7 @@ class Finished(Event):
         reason: ``budget``, ``exhausted`` where the searcher had nothing left to propose, or the
             rule that ended the search.
         progress: Final counts.
+        hypervolume: Share of the ideal that the front covers; None where the run has none.
     """
 
     best: str
@@ -153,6 +162,7 @@ class Finished(Event):
     objectives: Mapping[str, float]
     reason: str
     progress: Progress
+    hypervolume: float | None = None
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class Snapshot:
         spent: What all attempts took, those of earlier drivers and lost ones included.
         workers: Those of this driver.
         best: Objective → best value so far.
+        hypervolume: Share of the ideal that the front covers; None where the run has none.
         away_s: Seconds that the database has been away; 0 while it is there.
         spooled: Results that wait on disk for the database.
     """
@@ -44,6 +45,7 @@ class Snapshot:
     spent: Spent = field(default_factory=Spent)
     workers: "Sequence[WorkerState]" = ()
     best: Mapping[str, float] = field(default_factory=dict)
+    hypervolume: float | None = None
     away_s: float = 0.0
     spooled: int = 0
 
@@ -104,6 +106,9 @@ class _Families:
             min(busy_s / alive_s, 1.0) if alive_s else 0.0,
         )
         yield self._gauges("best", "Best value so far.", "objective", now.best)
+        if now.hypervolume is not None:
+            text = "Share of the ideal hypervolume that the front covers."
+            yield self._gauge("hypervolume", text, now.hypervolume)
         yield self._gauge("ledger_away", "1 while the database is away.", float(now.away_s > 0))
         yield self._gauge("ledger_away_seconds", "For how long it has been away.", now.away_s)
         yield self._gauge("spooled_results", "Results that wait for the database.", now.spooled)

@@ -28,6 +28,8 @@ class Objective:
         direction: ``maximize`` or ``minimize``.
         weights: (mean) one weight a part, None for equal ones.
         temperature: (soft_min, soft_max) in the parts' unit.
+        reference: Value of a useless model, where a hypervolume begins; None where it isn't known.
+        ideal: The best value that there can be, where it ends.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Objective:
     direction: str
     weights: tuple[float, ...] | None = None
     temperature: float = TEMPERATURE
+    reference: float | None = None
+    ideal: float | None = None
 
     @property
     def is_of_recipe(self) -> bool:
@@ -116,6 +120,8 @@ class Objectives:
                     direction=raw["direction"],
                     weights=None if weights is None else tuple(weights),
                     temperature=raw.get("temperature") or TEMPERATURE,
+                    reference=raw.get("reference"),
+                    ideal=raw.get("ideal"),
                 )
             )
         return cls(tuple(found), tuple(_constraint(text, found, tasks) for text in constraints))

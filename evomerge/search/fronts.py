@@ -128,7 +128,8 @@ def hypervolume(points: ArrayLike, reference: ArrayLike) -> Volume:
         return Volume(0.0, exact)
     import moocore
 
-    values = values[non_dominated(values)]
+    # Sorted, so that equal points give equal bits in whatever order they came.
+    values = np.unique(values[non_dominated(values)], axis=0)
     measure = moocore.hypervolume if exact else moocore.hv_approx
     return Volume(float(measure(values, ref=lowest, maximise=True)), exact)
 

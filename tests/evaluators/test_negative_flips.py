@@ -132,6 +132,10 @@ def test_stored_answers_are_graded_by_the_watched_evaluator(tmp_path: Path, mode
     _, reference = made.prepare(model, "test")
     shown = made.examples("test", range(8))
     assert reference == [float(int(example.expected) % 2) for example in shown]
+    on_search = [int(e.expected) % 2 for e in made.examples("search", range(8))]
+    kept, gained = made.metrics
+    assert kept.bounds == (1 - sum(on_search) / 8, 1.0), "all that the reference can may be lost"
+    assert gained.bounds == (0.0, 1.0)
 
 
 def test_mistakes_are_one_clear_error(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class LatencyEvaluator:
         EvaluationError: Settings don't fit.
     """
 
-    metrics: Sequence[Metric] = (Metric("seconds_per_token", direction="minimize"),)
+    metrics: Sequence[Metric] = (Metric("seconds_per_token", direction="minimize", ideal=0.0),)
     primary = "seconds_per_token"
 
     def __init__(self, name: str, *, seed: int, **options: Any) -> None:

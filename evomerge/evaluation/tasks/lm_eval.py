@@ -105,6 +105,7 @@ class LmEvalEvaluator(SplitTask):
             data_sha256=requests.content(self._tasks, documents),
             strata=[self._task_names[task] for task, _ in self._where],
         )
+        self._chance = requests.chance(self._tasks, documents)
         self._shapes = self._find_metrics(requests.probe(self._tasks))
         self.metrics = tuple(self._metric(key) for key in self._shapes)
         self._keys = {
@@ -241,7 +242,7 @@ class LmEvalEvaluator(SplitTask):
     def _metric(self, key: tuple[str, str]) -> Metric:
         from lm_eval.api.metrics import mean
 
-        from evomerge.evaluation.lm_eval_metrics import BINARY
+        from evomerge.evaluation.lm_eval_metrics import BINARY, CHOSEN
 
         shapes = self._shapes[key]
         task = self._tasks[next(iter(shapes))]
@@ -254,6 +255,7 @@ class LmEvalEvaluator(SplitTask):
             binary=key[0] in BINARY and not group and task.aggregation().get(key[0], mean) is mean,
             width=width + group,
             range="unit" if key[0] in BINARY and width == 1 else "free",
+            reference=self._chance if key[0] in CHOSEN else None,
         )
 
     def _choose_primary(self) -> str:

@@ -61,10 +61,10 @@ class LogLikelihoodEvaluator(SplitTask):
     """
 
     metrics = (
-        Metric("logprob", range="log"),
+        Metric("logprob", range="log", ideal=0.0),
         Metric("probability", range="unit"),
         Metric("greedy", binary=True),
-        Metric("perplexity", direction="minimize", width=2, range="log"),
+        Metric("perplexity", direction="minimize", width=2, range="log", ideal=1.0),
     )
     primary = "logprob"
 

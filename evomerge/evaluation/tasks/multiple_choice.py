@@ -62,11 +62,6 @@ class MultipleChoiceEvaluator(SplitTask):
         EvaluationError: Data or settings don't fit.
     """
 
-    metrics = (
-        Metric("acc", binary=True),
-        Metric("acc_norm", binary=True),
-        Metric("gold_prob", range="unit"),
-    )
     primary = "acc"
 
     def __init__(self, name: str, *, seed: int, **options: Any) -> None:
@@ -82,6 +77,13 @@ class MultipleChoiceEvaluator(SplitTask):
             version="multiple_choice/1",
             data_sha256=content_hash([table.sha256, shots.sha256 if shots else ""]),
             strata=table.strata(settings["stratify_key"]),
+        )
+        # What guessing gives is no achievement.
+        chance = float(np.mean([1 / len(item.extra["choices"]) for item in items]))
+        self.metrics: Sequence[Metric] = (
+            Metric("acc", binary=True, reference=chance),
+            Metric("acc_norm", binary=True, reference=chance),
+            Metric("gold_prob", range="unit"),
         )
         pool = _items(shots, settings) if shots else [items[index] for index in self.rest]
         self._format = PromptFormat(settings, pool, seed=seed, name=name)

@@ -53,9 +53,9 @@ class PerplexityEvaluator(SplitTask):
     """
 
     metrics = (
-        Metric("bits_per_byte", direction="minimize", width=2, range="log"),
-        Metric("byte_perplexity", direction="minimize", width=2, range="log"),
-        Metric("word_perplexity", direction="minimize", width=2, range="log"),
+        Metric("bits_per_byte", direction="minimize", width=2, range="log", ideal=0.0),
+        Metric("byte_perplexity", direction="minimize", width=2, range="log", ideal=1.0),
+        Metric("word_perplexity", direction="minimize", width=2, range="log", ideal=1.0),
     )
     primary = "bits_per_byte"
 

@@ -8,6 +8,7 @@ from evomerge.runs.driver.patience import Patience
 from evomerge.runs.driver.state import SEARCH, VALIDATION, SearchState
 from evomerge.runs.driver.stops import Stops
 from evomerge.runs.events import Event, Finished, Rescoring
+from evomerge.runs.hypervolume import covered
 from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.ranking import choose_finalists, final_order
@@ -134,12 +135,14 @@ class Finals:
         assert self._state.final is not None
         best = str(self._state.final["best"])
         front: list[str] = self._state.final["front"]
+        validated = self._state.estimates[VALIDATION]
         return Finished(
             best=best,
             front=tuple(front),
-            objectives=self._objectives.values(self._state.estimates[VALIDATION][best]),
+            objectives=self._objectives.values(validated[best]),
             reason=str(self._state.final["reason"]),
             progress=self._state.progress,
+            hypervolume=covered(self._objectives, [validated[name] for name in front]),
         )
 
     def _utilities(self, split: str) -> dict[str, tuple[float, ...]]:

@@ -35,6 +35,7 @@ from evomerge.runs.events import (
 )
 from evomerge.runs.examples import Examples, FreshExamples
 from evomerge.runs.folder import forget_stop, note_stop
+from evomerge.runs.hypervolume import Cover
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.log import log_event
@@ -73,12 +74,16 @@ class Run:
         if plan.in_driver:
             # A candidate scored in this process may be what ended it; elsewhere it can't be.
             self._state.lost.update((name, split) for name, split, _ in self._state.orphans)
-        best = plan.objectives.best(
-            plan.objectives.values(item)
+        feasible = [
+            item
             for item in self._state.scored(SEARCH).values()
             if plan.objectives.violation(item) == 0
+        ]
+        self._tally = Tally(
+            plan.objectives.best(plan.objectives.values(item) for item in feasible),
+            self._state.spent,
+            Cover.where_known(plan.objectives, map(plan.objectives.utilities, feasible)),
         )
-        self._tally = Tally(best, self._state.spent)
         self._writer = RunWriter(records.ledger, records.run_id, epoch)
         self._spool = Spool(plan.folder and plan.folder / "spool")
         now = plan.versions or versions_now()
@@ -330,6 +335,7 @@ class Run:
             spent=self._tally.spent,
             workers=states,
             best=dict(self._tally.best),
+            hypervolume=self._tally.hypervolume,
             away_s=0.0 if since is None else self._clock() - since,
             spooled=len(self._spool),
         )

@@ -103,6 +103,7 @@ class GenerationPace:
             best=dict(self._tally.best),
             elapsed_s=self._elapsed_s(),
             progress=self._state.progress,
+            hypervolume=self._tally.hypervolume,
         )
         return Tell({"ask": ask, "results": self._dialogue.results(names)}, event)
 
@@ -183,7 +184,8 @@ class SteadyPace:
         if self._told >= max(self._dispatcher.target, LEAST_BETWEEN):
             self._told = 0
             progress = self._state.progress
-            event = Advanced(dict(self._tally.best), self._elapsed_s(), progress)
+            tally = self._tally
+            event = Advanced(dict(tally.best), self._elapsed_s(), progress, tally.hypervolume)
         return Tell({"ask": None, "results": self._dialogue.results(names)}, event)
 
     def wait(self, timeout_s: float) -> None:

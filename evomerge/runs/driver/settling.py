@@ -8,6 +8,7 @@ from evomerge.runs.driver.patience import Patience
 from evomerge.runs.driver.scoring import Scored
 from evomerge.runs.driver.state import SEARCH, SearchState
 from evomerge.runs.events import AttemptLost, CandidateDone, CandidateFailed, Event
+from evomerge.runs.hypervolume import Cover
 from evomerge.runs.ledger.rows import FinishedAttempt
 from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.objectives import Objectives
@@ -20,11 +21,18 @@ class Tally:
     Args:
         best: Objective → best value so far.
         spent: What all attempts took.
+        cover: What the front covers; None where the run has no hypervolume.
     """
 
-    def __init__(self, best: Mapping[str, float], spent: Spent) -> None:
+    def __init__(self, best: Mapping[str, float], spent: Spent, cover: Cover | None = None) -> None:
         self.best = best
         self.spent = spent
+        self.cover = cover
+
+    @property
+    def hypervolume(self) -> float | None:
+        """Share of the ideal that the front covers; None where the run has none."""
+        return None if self.cover is None else self.cover.volume.value
 
 
 class Settler:
@@ -110,6 +118,8 @@ class Settler:
         feasible = self._objectives.violation(scored.estimates) == 0
         if feasible:
             self._tally.best = self._objectives.best([values, *known])
+            if self._tally.cover is not None:
+                self._tally.cover.add(self._objectives.utilities(scored.estimates))
         return CandidateDone(
             candidate=name,
             objectives=values,

@@ -26,6 +26,7 @@ from evomerge.recipes.recipe import Source
 from evomerge.recipes.space import Genome, SearchSpace
 from evomerge.runs.ledger.database import check_ledger_url
 from evomerge.runs.objectives import Objectives
+from evomerge.runs.setup.bounds import bounded, with_ends
 from evomerge.runs.setup.builders import (
     build_evaluators,
     build_objectives,
@@ -138,6 +139,8 @@ def prepare(
         starts = _find_starts(config, sources, space, problems)
     if phases is None:
         check_searcher(config, space, starts, problems)
+    if objectives is not None and not problems:
+        objectives = bounded(objectives, evaluators, sources, problems, warnings)
     memory = None
     if plan and not problems:
         memory = check_memory(config, sources, base, tokenizer, evaluators, problems)
@@ -148,7 +151,9 @@ def prepare(
         for name, item in config.sources.items()
     }
     return Prepared(
-        config=config.model_copy(update={"sources": pinned}),
+        config=config.model_copy(
+            update={"sources": pinned, "objectives": with_ends(config, objectives)}
+        ),
         sources=sources,
         base=base,
         tokenizer=tokenizer,

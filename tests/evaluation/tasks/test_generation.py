@@ -54,6 +54,11 @@ def test_an_answer_that_the_limit_cut_is_wrong(write_lines: Callable[..., str]) 
     assert made.grade(item("7"), answer("7", capped=True)) == {"exact": 0.0}
 
 
+def test_an_answers_length_counts_from_the_token_limit(write_lines: Callable[..., str]) -> None:
+    made = make(write_lines(RECORDS), max_new_tokens=12)
+    assert {m.name: m.bounds for m in made.metrics} == {"exact": (0.0, 1.0), "tokens": (12.0, 0.0)}
+
+
 def test_any_of_several_answers_counts(write_lines: Callable[..., str]) -> None:
     records = [{"prompt": f"{index}", "answer": ["x", index]} for index in range(40)]
     made = make(write_lines(records))

@@ -133,6 +133,7 @@ def test_multiple_choice_equals_lm_eval_on_every_example(language_model: Any, fo
     for metric in ("acc", "acc_norm"):
         total = made.aggregate(metric, values_of(ours, metric))
         assert total == pytest.approx(theirs["results"]["colours"][f"{metric},none"], abs=1e-12)
+    assert {metric.bounds for metric in made.metrics} == {(0.25, 1.0)}, "four choices each"
 
 
 def test_log_likelihoods_equal_those_of_hflm(language_model: Any, folder: Path) -> None:

@@ -44,6 +44,15 @@ def test_scores_follow_the_choices_log_likelihoods(
         assert record.metrics["gold_prob"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_accuracy_counts_from_what_guessing_gives(write_lines: Callable[..., str]) -> None:
+    half = [{**record, "choices": record["choices"][:2], "gold": 0} for record in RECORDS[::2]]
+    made = make(write_lines(half + RECORDS[1::2]))
+    bounds = {metric.name: metric.bounds for metric in made.metrics}
+    chance = (1 / 2 + 1 / 3) / 2
+    assert bounds["acc"] == bounds["acc_norm"] == (pytest.approx(chance), 1.0)
+    assert bounds["gold_prob"] == (0.0, 1.0)
+
+
 def test_gold_may_be_the_choices_text(write_lines: Callable[..., str]) -> None:
     by_text = [{**record, "gold": record["choices"][record["gold"]]} for record in RECORDS]
     one, other = make(write_lines(RECORDS)), make(write_lines(by_text))
