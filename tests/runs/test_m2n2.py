@@ -150,6 +150,59 @@ def test_the_ledger_tells_of_the_archive(
     assert [m["candidate"] for m in members] == [m.candidate for m in found.members]
 
 
+def test_one_source_is_all_there_is_to_score(niched: dict[str, Any]) -> None:
+    niched["recipe"]["parameters"][0]["inputs"] = ["left"]
+    with new_run(parse_config(niched, where="tiny.yaml")) as opened:
+        finished = list(opened.run.drive())[-1]
+    assert isinstance(finished, Finished)
+    assert (finished.reason, finished.best) == ("exhausted", "0-0")
+    results = RunResults.open(RUN)
+    found = read_niches(results.records, results.row, results.objectives)
+    results.close()
+    assert [(member.candidate, len(member.alone)) for member in found.members] == [("0-0", 16)]
+
+
+def test_sixteen_sources_some_of_them_twins(niched: dict[str, Any], workspace: Path) -> None:
+    """In an archive of two, with one example a task."""
+    names = [f"s{index}" for index in range(16)]
+    folders = ("base", "left", "right")
+    niched["sources"] = {n: {"path": folders[i % 3]} for i, n in enumerate(names)}
+    niched["base"] = "s0"
+    niched["recipe"]["parameters"][0]["inputs"] = names
+    niched["search"] |= {"budget": 22, "options": {"archive": 2}}
+    for task in niched["evaluators"].values():
+        task["splits"] = {"search": 1, "validation": 8, "test": 8}
+    with new_run(parse_config(niched, where="tiny.yaml")) as opened:
+        assert isinstance(list(opened.run.drive())[-1], Finished)
+    rows = candidates(RUN)
+    assert [row.origin for row in rows[:16]] == [f"warm:parent:{name}" for name in names]
+    children = rows[16:22]
+    assert {row.origin for row in children} == {"m2n2"}
+    assert all(len(s["weights"]) == 16 for row in children for s in row.genome["stage1.segments"])
+    results = RunResults.open(RUN)
+    found = read_niches(results.records, results.row, results.objectives)
+    scores = [results.records.scores(f"0-{i}", "search", "copy", "logprob") for i in range(16)]
+    results.close()
+    assert [part.n for part in found.parts] == [1, 1]
+    assert len(found.members) == 2
+    assert len(found.departures) == 20
+    for index in range(3, 16):
+        assert scores[index].tobytes() == scores[index % 3].tobytes()
+    assert scores[0].tobytes() != scores[1].tobytes()
+    row = children[-1]
+    export(RUN, row.candidate_id, workspace / "out")
+    # The model is what its 16 weights say, summed here over the three folders.
+    first = row.genome["stage1.segments"][0]
+    embedding = Checkpoint.open(workspace / "base").read("model.embed_tokens.weight").reshape(-1)
+    upto = min(first.get("until", embedding.numel()), embedding.numel())
+    expected = torch.zeros(upto, dtype=torch.float64)
+    for index, folder in enumerate(folders):
+        source = Checkpoint.open(workspace / folder).read("model.embed_tokens.weight")
+        expected += sum(first["weights"][index::3]) * source.reshape(-1)[:upto].double()
+    merged = Checkpoint.open(workspace / "out").read("model.embed_tokens.weight")
+    torch.testing.assert_close(merged.reshape(-1)[:upto], expected.float())
+
+
 def test_other_searches_have_no_archive(workspace: Path, raw_config: dict[str, Any]) -> None:
     with new_run(parse_config(raw_config, where="tiny.yaml")):
         pass
