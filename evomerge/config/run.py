@@ -225,6 +225,31 @@ class ScalariseConfig(_Block):
         default=None, description="(achievement) objective → the raw value that is aspired to."
     )
 
+class MeasureConfig(_Block):
+    """What a model is like: an axis of an archive of the best of each kind."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+    source: str = Field(
+        alias="from", description="EVALUATOR, EVALUATOR.METRIC, steps or parameters."
+    )
+    low: float = Field(
+        allow_inf_nan=False,
+        description="Where its first bin begins; models below count as in that bin.",
+    )
+    high: float = Field(
+        allow_inf_nan=False,
+        description="Where its last bin ends; models above count as in that bin.",
+    )
+    bins: int = Field(default=10, ge=1, le=1000, description="Bins of equal width.")
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> "MeasureConfig":
+        if self.low >= self.high:
+            raise ValueError(f"got low {self.low:g} and high {self.high:g}, expected low < high.")
+        return self
+
+
     @model_validator(mode="after")
     def _is_complete(self) -> "ScalariseConfig":
         if (self.kind == "achievement") != (self.aspiration is not None):
@@ -306,6 +331,11 @@ class SearchConfig(_Block):
     )
     recipes: list[str] = Field(
         default_factory=list, description="Recipe files of the user's that generation 0 tries too."
+    )
+    measures: dict[str, MeasureConfig] = Field(
+        default_factory=dict,
+        description="(map_elites, cma_me, cma_mae) what models are like; the best of each kind is "
+        "kept.",
     )
     finalists: int = Field(
         default=16,

@@ -90,11 +90,28 @@ class Constraint:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """What a model is like, as an axis of an archive; neither good nor bad.
+
+    Args:
+        number: What is measured; its direction means nothing.
+        low, high: Its range on the axis, raw.
+        bins: Parts that the range is cut into.
+    """
+
+    number: Objective
+    low: float
+    high: float
+    bins: int
+
+
+@dataclass(frozen=True)
 class Objectives:
-    """All objectives of a run, in the user's order, and its constraints."""
+    """All objectives of a run, in the user's order, its constraints and measures."""
 
     all: tuple[Objective, ...]
     constraints: tuple[Constraint, ...] = ()
+    measures: tuple[Measure, ...] = ()
 
     @classmethod
     def from_plain(
@@ -102,8 +119,9 @@ class Objectives:
         config: Mapping[str, Mapping[str, Any]],
         tasks: Mapping[str, Mapping[str, Any]],
         constraints: Sequence[str] = (),
+        measures: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> "Objectives":
-        """Build them from a run file's ``objectives`` and ``constraints``, and facts of its tasks.
+        """Build them from what a run file has of each, and facts of its tasks.
 
         Raises:
             EvaluationError: A constraint that isn't one; the others were checked before.
@@ -124,22 +142,27 @@ class Objectives:
                     ideal=raw.get("ideal"),
                 )
             )
-        return cls(tuple(found), tuple(_constraint(text, found, tasks) for text in constraints))
+        return cls(
+            tuple(found),
+            tuple(_constraint(text, found, tasks) for text in constraints),
+            tuple(_measure(name, raw, tasks) for name, raw in (measures or {}).items()),
+        )
 
     @property
     def numbers(self) -> tuple[Objective, ...]:
-        """Objectives, and what constraints bound."""
-        return (*self.all, *(item.number for item in self.constraints))
+        """Objectives, what constraints bound, and measures."""
+        bounded = (item.number for item in self.constraints)
+        return (*self.all, *bounded, *(item.number for item in self.measures))
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks that any objective or constraint needs, each once, in order."""
+        """The tasks that any of the numbers needs, each once, in order."""
         scored = [item for item in self.numbers if not item.is_of_recipe]
         return tuple(dict.fromkeys(task for item in scored for task, _ in item.parts))
 
     @property
     def parts(self) -> frozenset[tuple[str, str]]:
-        """Every (task, metric) that any objective or constraint needs."""
+        """Every (task, metric) that any of the numbers needs."""
         return frozenset(part for item in self.numbers for part in item.parts)
 
     @property
@@ -170,6 +193,10 @@ class Objectives:
     def utilities(self, estimates: Estimates) -> tuple[float, ...]:
         """Return one number an objective, larger is better, shape ``(k,)``."""
         return tuple(item.utility(item.value(estimates)) for item in self.all)
+
+    def measured(self, estimates: Estimates) -> tuple[float, ...]:
+        """Return one raw number a measure."""
+        return tuple(item.number.value(estimates) for item in self.measures)
 
     def best(self, rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
         """Return objective → its best raw value among ``rows``; empty where there is none."""
@@ -221,13 +248,22 @@ _CONSTRAINT = re.compile(
 )
 
 
+def _measure(name: str, raw: Mapping[str, Any], tasks: Mapping[str, Any]) -> Measure:
+    number = _number(name, raw["from"], "maximize", tasks)
+    return Measure(number, raw["low"], raw["high"], raw["bins"])
+
+
+def _number(name: str, source: str, direction: str, tasks: Mapping[str, Any]) -> Objective:
+    task, metric = _part(source, tasks)
+    part = task, metric or tasks[task]["primary"]
+    return Objective(name, (part,), "mean", direction)
+
+
 def _constraint(
     text: str, objectives: Sequence[Objective], tasks: Mapping[str, Mapping[str, Any]]
 ) -> Constraint:
     name, at_least, bound = parse_constraint(text)
     number = next((item for item in objectives if item.name == name), None)
     if number is None:
-        task, metric = _part(name, tasks)
-        part = task, metric or tasks[task]["primary"]
-        number = Objective(name, (part,), "mean", "maximize" if at_least else "minimize")
+        number = _number(name, name, "maximize" if at_least else "minimize", tasks)
     return Constraint(text, number, at_least, bound)

@@ -81,6 +81,10 @@ class AskBook:
         """Number of proposals that wait for a result."""
         return len(self._waiting)
 
+    def add_start(self, start: Start) -> None:
+        """Take another start, which comes after those that are left."""
+        self._starts.append(start)
+
     def generator(self) -> np.random.Generator:
         """Return a new generator for the ask that is being answered."""
         return np.random.default_rng((self.seed, self.asked))
@@ -160,7 +164,7 @@ class AskBook:
             genomes = list(self.space.snap(np.array(rows)))
         else:  # lengths may differ
             genomes = [self.space.snap(row) for row in rows]
-        origins = [f"warm:{start.label}" for start in starts]
+        origins = [start.origin for start in starts]
         origins += [self.name] * (len(rows) - len(starts))
         lineage = [()] * len(starts) + list(parents or [()] * (len(rows) - len(starts)))
         proposals = [
@@ -256,7 +260,7 @@ def need_cube(name: str, space: SearchSpace) -> None:
     if isinstance(space, Crossable):
         raise SearchError(
             f"{name} searches numbers and choices, but this run searches {space.summary}. Use the "
-            "searcher m2n2 or random."
+            "searcher m2n2, map_elites or random."
         )
     if not space.is_cube:
         raise SearchError(

@@ -57,7 +57,7 @@ class Layout:
         if isinstance(space, Crossable):
             raise SearchError(
                 "path_evolution searches paths and numbers, but this run searches "
-                f"{space.summary}. Use the searcher m2n2 or random."
+                f"{space.summary}. Use the searcher m2n2, map_elites or random."
             )
         self.space = space
         self.n_genes = len(space.genes)

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from evomerge.errors import SearchError
 from evomerge.search.fronts import FrontArchive, knee
-from evomerge.search.protocol import Evaluation, Proposal, Restorable, Searcher
+from evomerge.search.protocol import (
+    Evaluation,
+    Proposal,
+    Restorable,
+    Searcher,
+    Start,
+    inject,
+)
 from evomerge.search.snapshots import Snapshot
 
 Array = NDArray[np.float64]
@@ -28,6 +35,7 @@ class _Phase:
         first_ask: Ask number of the whole search at which it began.
         left: Candidates that it may still propose; infinite for the last phase.
         asks: How often it was asked.
+        injected: Genomes from outside since it was asked last.
     """
 
     index: int
@@ -35,6 +43,7 @@ class _Phase:
     first_ask: int
     left: float
     asks: int = 0
+    injected: int = 0
 
 
 class PhasedSearcher:
@@ -50,6 +59,7 @@ class PhasedSearcher:
         begin: Builds the searcher of a phase, given its index and the winner before it (as this
             searcher proposed it; None for the first phase).
         needs_examples: The searcher of some phase does.
+        needs_measures: Likewise.
 
     Raises:
         SearchError: A phase can't be built.
@@ -61,8 +71,10 @@ class PhasedSearcher:
         begin: Callable[[int, Array | None], Searcher],
         *,
         needs_examples: bool = False,
+        needs_measures: bool = False,
     ) -> None:
         self.needs_examples = needs_examples
+        self.needs_measures = needs_measures
         self._budgets: tuple[float, ...] = (*budgets, float("inf"))
         self._begin = begin
         self._winners: list[Array] = []
@@ -103,6 +115,21 @@ class PhasedSearcher:
         if mine:
             self._phase.searcher.tell(mine)
 
+    def inject(self, start: Start) -> None:
+        """Have the phase at hand propose ``start``, a genome of its space, at the next ask.
+
+        Raises:
+            SearchError: The phase has no candidate left for it, or is another.
+        """
+        phase = self._phase
+        if int(start.genome[0]) != phase.index or phase.injected >= phase.left:
+            raise SearchError(
+                f"phase {phase.index + 1} of the search is at its end, and the next one searches "
+                "something else. Try again once that has begun."
+            )
+        inject(phase.searcher, replace(start, genome=start.genome[1:]))
+        phase.injected += 1
+
     def snapshot(self) -> Snapshot:
         """Return the state as plain data and arrays.
 
@@ -123,6 +150,7 @@ class PhasedSearcher:
             "waiting": [[name, genome.tolist()] for name, genome in self._waiting.items()],
             "first_ask": phase.first_ask,
             "asks": phase.asks,
+            "injected": phase.injected,
             "used": self._budgets[phase.index] - phase.left if phase.left < float("inf") else 0,
             "inner": dict(inner.plain),
         }
@@ -139,6 +167,7 @@ class PhasedSearcher:
         for index, winner in enumerate(self._winners, 1):
             self._phase = self._enter(index, winner, plain["first_ask"])
         self._phase.asks = plain["asks"]
+        self._phase.injected = plain["injected"]
         self._phase.left = self._budgets[self._phase.index] - plain["used"]
         self._front = FrontArchive()
         for values, genome in plain["front"]:
@@ -161,6 +190,7 @@ class PhasedSearcher:
         if not found:
             return []
         phase.asks += 1
+        phase.injected = 0
         phase.left -= len(found)
         proposals = [self._outward(proposal) for proposal in found]
         self._waiting |= {proposal.id: proposal.genome for proposal in proposals}

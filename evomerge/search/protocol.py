@@ -1,5 +1,6 @@
 """What passes between a run and a searcher, and the registry of searchers. Never imports torch."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -7,9 +8,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.errors import ProblemsError
+from evomerge.errors import ProblemsError, SearchError
 from evomerge.recipes.declarations import Declaration, Parameter, Registry
 from evomerge.recipes.space import SearchSpace
+from evomerge.search.grid_archive import Axis
 from evomerge.search.snapshots import Snapshot
 
 
@@ -21,7 +23,8 @@ class Proposal:
         id: ``ASK-INDEX``; unique in a run.
         genome: Encoding in the unit cube, shape ``(d,)``, float64, already snapped to the space's
             grid (``space.snap``).
-        origin: Where it comes from: the searcher's name, or ``warm:LABEL`` for a warm start.
+        origin: Where it comes from: the searcher's name, ``warm:LABEL`` for a warm start, or
+            ``inject:LABEL`` for what was injected.
         parents: Ids of the proposals that it was made from; empty where that means nothing.
     """
 
@@ -44,6 +47,8 @@ class Evaluation:
         examples: Utility of each example of the search split, shape ``(n,)``, in [0, 1], larger
             is better; in equal order for all candidates; NaN where an example has no score. Only
             for searchers with ``needs_examples``.
+        measures: What the model is like, one number an axis, in the run file's order and units.
+            Only for searchers with ``needs_measures``.
     """
 
     candidate_id: str
@@ -51,14 +56,27 @@ class Evaluation:
     error: str = ""
     violation: float = 0.0
     examples: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
+    measures: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Start:
-    """A genome that is evaluated in generation 0."""
+    """A genome that is evaluated before the searcher's own proposals.
+
+    Args:
+        label: What to call it.
+        genome: Its encoding.
+        kind: ``warm``: it is part of generation 0; ``inject``: a user has added it since.
+    """
 
     label: str
     genome: NDArray[np.float64] = field(compare=False)
+    kind: str = "warm"
+
+    @property
+    def origin(self) -> str:
+        """Where its proposal comes from."""
+        return f"{self.kind}:{self.label}"
 
 
 class Searcher(Protocol):
@@ -104,9 +122,70 @@ class Restorable(Protocol):
         """
 
 
+@runtime_checkable
+class Archived(Protocol):
+    """A searcher that keeps some of the candidates that it was told of, to make others of them."""
+
+    def living(self) -> Sequence[str]:
+        """Return the ids of the candidates that are kept."""
+
+
+@runtime_checkable
+class Injectable(Protocol):
+    """A searcher that takes a genome from outside in the middle of its search."""
+
+    def inject(self, start: Start) -> None:
+        """Propose ``start`` at the next ask, and learn from it as from others.
+
+        Raises:
+            SearchError: It can't be proposed.
+        """
+
+
+def inject(searcher: object, start: Start) -> None:
+    """Have ``searcher`` propose ``start`` at its next ask.
+
+    Raises:
+        SearchError: It takes nothing from outside, or not this.
+    """
+    if not isinstance(searcher, Injectable):
+        raise SearchError(
+            "this run's searcher takes no recipes from outside. Start a run from them instead: "
+            "search.recipes."
+        )
+    searcher.inject(start)
+
+
 def needs_examples(searcher: object) -> bool:
     """Say if a searcher, or a class of them, wants ``Evaluation.examples``."""
     return bool(getattr(searcher, "needs_examples", False))
+
+
+def needs_measures(searcher: object) -> bool:
+    """Say if a searcher, or a class of them, wants ``Evaluation.measures``.
+
+    Such a class takes the argument ``measures``, the axes of its archive.
+    """
+    return bool(getattr(searcher, "needs_measures", False))
+
+
+def placed(evaluation: Evaluation, searcher: str) -> tuple[float, ...] | None:
+    """Return the measures of a scored candidate; None where one is NaN or infinite.
+
+    Args:
+        evaluation: Its result.
+        searcher: Who needs them, for the message.
+
+    Raises:
+        SearchError: There are none at all.
+    """
+    measures = evaluation.measures
+    if measures is None:
+        raise SearchError(
+            f"the result of {evaluation.candidate_id!r} has no measures, which {searcher} lives "
+            "by. Give the run some under search.measures."
+        )
+    return measures if all(map(math.isfinite, measures)) else None
 
 
 class SearcherFactory(Protocol):
@@ -157,6 +236,7 @@ def build_searcher(
     n_objectives: int = 1,
     starts: Sequence[Start] = (),
     options: Mapping[str, Any] | None = None,
+    measures: Sequence[Axis] = (),
     key: str = "search.options",
 ) -> Searcher:
     """Return the registered searcher ``name`` with checked ``options``.
@@ -168,6 +248,7 @@ def build_searcher(
         n_objectives: Number of objectives.
         starts: Genomes of generation 0.
         options: Settings of the searcher; declared defaults fill in.
+        measures: Axes of the archive, for a searcher with ``needs_measures``.
         key: Where the options stand, for messages.
 
     Raises:
@@ -179,10 +260,12 @@ def build_searcher(
     given = dict(options or {})
     if problems := plugin.declaration.check_options(given, key):
         raise ProblemsError("", problems)
+    axes = {"measures": tuple(measures)} if needs_measures(plugin.value) else {}
     return plugin.value(
         space,
         seed=seed,
         n_objectives=n_objectives,
         starts=starts,
+        **axes,
         **plugin.declaration.fill(given),
     )

@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evomerge.errors import SearchError
-from evomerge.search.protocol import Evaluation, Proposal, Restorable, Searcher
+from evomerge.search.protocol import (
+    Evaluation,
+    Proposal,
+    Restorable,
+    Searcher,
+    Start,
+    inject,
+    needs_measures,
+)
 from evomerge.search.snapshots import Snapshot
 
 Kind = Literal["weighted", "chebyshev", "achievement"]
@@ -77,6 +85,7 @@ class ScalarisedSearcher:
         aspiration: Sequence[float] | None = None,
     ) -> None:
         self._inner = inner
+        self.needs_measures = needs_measures(inner)
         self._kind: Kind = kind
         self._weights = np.array(weights, dtype=float)
         self._aspiration = None if aspiration is None else np.array(aspiration, dtype=float)
@@ -125,6 +134,14 @@ class ScalarisedSearcher:
         if passed:
             self._inner.tell(passed)
 
+    def inject(self, start: Start) -> None:
+        """Have the searcher propose ``start`` at its next ask.
+
+        Raises:
+            SearchError: It takes nothing from outside.
+        """
+        inject(self._inner, start)
+
     def snapshot(self) -> Snapshot:
         """Return the state as plain data and arrays.
 
@@ -137,7 +154,9 @@ class ScalarisedSearcher:
         plain = {
             "waiting": sorted(self._waiting),
             "first": None if self._first is None else sorted(self._first),
-            "held": [[e.candidate_id, list(e.values or ()), e.violation] for e in self._held],
+            "held": [
+                [e.candidate_id, list(e.values or ()), e.violation, e.measures] for e in self._held
+            ],
             "reference": None if self._reference is None else self._reference.tolist(),
             "ranges": None if self._ranges is None else self._ranges.tolist(),
             "inner": dict(inner.plain),
@@ -157,8 +176,13 @@ class ScalarisedSearcher:
         self._waiting = set(plain["waiting"])
         self._first = None if plain["first"] is None else set(plain["first"])
         self._held = [
-            Evaluation(name, tuple(values), violation=violation)
-            for name, values, violation in plain["held"]
+            Evaluation(
+                name,
+                tuple(values),
+                violation=violation,
+                measures=None if measures is None else tuple(measures),
+            )
+            for name, values, violation, measures in plain["held"]
         ]
         known = plain["ranges"] is not None
         self._reference = np.array(plain["reference"]) if known else None

@@ -35,6 +35,7 @@ STARTS = [
 ]
 NO_CUBE = ("m2n2",)
 """Searchers of other spaces, whose own tests hold them to the same."""
+AXES = (Axis("near", 0.0, 1.0, 10), Axis("far", 0.0, 1.0, 4))
 VARIANTS = [
     *((name, {"population": 5}) for name in SEARCHERS.names() if name not in NO_CUBE),
     ("cma_es", {"restarts": "bipop", "separable": "on", "active": False}),
@@ -52,7 +53,7 @@ Answer = Callable[[Proposal], Evaluation]
 
 
 def build(name: str, options: dict[str, object], seed: int = 3) -> Searcher:
-    return build_searcher(name, SPACE, seed=seed, starts=STARTS, options=options)
+    return build_searcher(name, SPACE, seed=seed, starts=STARTS, options=options, measures=AXES)
 
 
 def utility(x: NDArray[np.float64]) -> float:
@@ -60,7 +61,8 @@ def utility(x: NDArray[np.float64]) -> float:
 
 
 def good(proposal: Proposal) -> Evaluation:
-    return Evaluation(proposal.id, (utility(proposal.genome),))
+    measures = float(proposal.genome[0]), float(proposal.genome[-1])
+    return Evaluation(proposal.id, (utility(proposal.genome),), measures=measures)
 
 
 def failed(proposal: Proposal) -> Evaluation:
@@ -186,7 +188,7 @@ def test_unknown_and_double_results_are_refused(name: str, options: dict[str, ob
     searcher = build(name, options)
     proposals = searcher.ask()
     with pytest.raises(SearchError, match="'9-9' is not waiting"):
-        searcher.tell([good(proposals[0]), Evaluation("9-9", (1.0,))])
+        searcher.tell([good(proposals[0]), Evaluation("9-9", (1.0,), measures=(0.5, 0.5))])
     searcher.tell([good(proposals[0])])  # the refused tell took nothing
     with pytest.raises(SearchError, match="Tell each candidate once"):
         searcher.tell([good(proposals[0])])
@@ -198,7 +200,11 @@ def test_unknown_and_double_results_are_refused(name: str, options: dict[str, ob
 def test_values_that_arent_finite_count_as_failures(name: str, options: dict[str, object]) -> None:
     def not_a_number(proposal: Proposal) -> Evaluation:
         answer = sometimes(proposal)
-        return answer if answer.values else Evaluation(proposal.id, (float("nan"),))
+        return (
+            answer
+            if answer.values
+            else Evaluation(proposal.id, (float("nan"),), measures=(0.5, 0.5))
+        )
 
     with_nan = drive(build(name, options), 4, not_a_number)
     assert plain(with_nan) == plain(drive(build(name, options), 4, sometimes))
@@ -207,7 +213,7 @@ def test_values_that_arent_finite_count_as_failures(name: str, options: dict[str
 @every_searcher
 def test_a_space_of_one_gene_works(name: str, options: dict[str, object]) -> None:
     space = SearchSpace([Gene("weight", "float")])
-    searcher = build_searcher(name, space, seed=0, options=options)
+    searcher = build_searcher(name, space, seed=0, options=options, measures=AXES)
     proposals = searcher.ask(4)
     assert [p.genome.shape for p in proposals] == [(1,)] * len(proposals)
     searcher.tell([good(p) for p in proposals])

@@ -11,8 +11,8 @@ from tests.search.functions import box
 
 
 def test_all_searchers_are_registered_with_their_settings() -> None:
-    known = ["catcma", "cma_es", "grid", "m2n2", "mo_cma_es", "motpe", "nsga2", "nsga3", "optuna"]
-    assert SEARCHERS.names() == [*known, "path_evolution", "random", "sobol"]
+    known = ["catcma", "cma_es", "grid", "m2n2", "map_elites", "mo_cma_es", "motpe", "nsga2"]
+    assert SEARCHERS.names() == [*known, "nsga3", "optuna", "path_evolution", "random", "sobol"]
     for declaration in SEARCHERS.declarations().values():
         assert declaration.summary.endswith(".")
         for parameter in declaration.parameters:
@@ -38,7 +38,7 @@ def test_an_ask_of_nothing_is_refused() -> None:
 def test_the_registry_loads_no_heavy_library() -> None:
     code = (
         "import sys, evomerge.recipes; from evomerge.search import SEARCHERS; SEARCHERS.names();"
-        "print([m for m in ('torch', 'cma', 'optuna', 'scipy') if m in sys.modules])"
+        "print([m for m in ('torch', 'cma', 'optuna', 'ribs', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -19,7 +19,7 @@ from evomerge.recipes.space import Gene, SearchSpace
 from evomerge.search.optuna import OptunaSearcher
 from evomerge.search.protocol import Evaluation, Proposal, Restorable, Searcher, build_searcher
 from evomerge.search.snapshots import Snapshot, put_back, take_snapshot
-from tests.contracts.test_searchers import SPACE, STARTS, VARIANTS
+from tests.contracts.test_searchers import AXES, SPACE, STARTS, VARIANTS
 from tests.search.functions import box
 
 CELLS = SearchSpace([Gene("n", "int", 0, 9), Gene("m", "categorical", choices=tuple("abcdefgh"))])
@@ -42,7 +42,8 @@ steps = st.lists(
 def answer(proposal: Proposal) -> Evaluation:
     if int(proposal.id.split("-")[0]) % 5 == 3:
         return Evaluation(proposal.id, None, "out of memory")
-    return Evaluation(proposal.id, (-float(((proposal.genome - 0.4) ** 2).sum()),))
+    value = -float(((proposal.genome - 0.4) ** 2).sum())
+    return Evaluation(proposal.id, (value,), measures=(value, float(proposal.genome[0])))
 
 
 @dataclass
@@ -66,7 +67,9 @@ class Talk:
 
 def build(name: str, options: dict[str, Any], space: str) -> Searcher:
     starts = STARTS if space == "mixed" else []
-    return build_searcher(name, SPACES[space], seed=7, starts=starts, options=options)
+    return build_searcher(
+        name, SPACES[space], seed=7, starts=starts, options=options, measures=AXES
+    )
 
 
 def through_json(snapshot: Snapshot) -> Snapshot:

@@ -14,7 +14,7 @@ from evomerge.recipes.recipe import Recipe
 from evomerge.recipes.space import SearchSpace
 from evomerge.runs.driver.enough import Watch
 from evomerge.runs.driver.patience import Patience
-from evomerge.runs.driver.replay import evaluations_of
+from evomerge.runs.driver.replay import MeasuresOf, evaluations_of
 from evomerge.runs.driver.scoring import Pending
 from evomerge.runs.driver.state import SEARCH, SearchState
 from evomerge.runs.events import Asked, Enough, Event
@@ -47,6 +47,7 @@ class Dialogue:
         sizes: Counts steps and parameters of recipes; None where nothing needs them.
         examples: Utilities of single examples; None for a searcher that needs none.
         watch: Says when it is enough before the budget is spent; None for never.
+        measures_of: Gives a candidate's measures; None for a searcher that needs none.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Dialogue:
         sizes: Sizes | None = None,
         examples: FreshExamples | None = None,
         watch: Watch | None = None,
+        measures_of: MeasuresOf | None = None,
     ) -> None:
         self._searcher = searcher
         self._space = space
@@ -70,6 +72,7 @@ class Dialogue:
         self._sizes = sizes
         self._examples = examples
         self._watch = watch
+        self._measures_of = measures_of
         self._fresh: dict[str, Recipe] = {}  # stored here and not yet scored
 
     def ask(self, n: int | None) -> list[Proposal]:
@@ -210,4 +213,5 @@ class Dialogue:
         if self._watch is not None:
             self._watch.told(tell.body["results"])
         examples_of = None if self._examples is None else self._examples.take
-        self._searcher.tell(evaluations_of(tell.body["results"], examples_of))
+        results = evaluations_of(tell.body["results"], examples_of, self._measures_of)
+        self._searcher.tell(results)

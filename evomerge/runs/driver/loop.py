@@ -41,7 +41,7 @@ from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.log import log_event
 from evomerge.runs.metrics import Snapshot
 from evomerge.runs.versions import versions_now
-from evomerge.search.protocol import needs_examples
+from evomerge.search.protocol import Archived, needs_examples, needs_measures
 
 THINKING_S = 0.02
 """Seconds after which the loop looks whether a searcher has finished thinking."""
@@ -95,6 +95,7 @@ class Run:
             if needs_examples(plan.searcher)
             else None
         )
+        self._measures_of = self._measures if needs_measures(plan.searcher) else None
         self._connect()
         replay(
             self._searcher,
@@ -105,6 +106,7 @@ class Run:
             versions_now=now,
             recall=self._searcher.recall,
             examples_of=None if self._examples is None else self._examples.take,
+            measures_of=self._measures_of,
         )
 
     def _connect(self) -> None:
@@ -144,6 +146,7 @@ class Run:
             plan.sizes,
             self._examples,
             self._watch(),
+            self._measures_of,
         )
         self._stops = Stops(
             state,
@@ -177,6 +180,19 @@ class Run:
         )
 
     def _watch(self) -> Watch | None:
+    def _measures(self, candidate_id: str) -> tuple[float, ...]:
+        """Return a scored candidate's measures."""
+        return self.plan.objectives.measured(self._state.estimates[SEARCH][candidate_id])
+
+    def _living(self) -> set[str]:
+        """Return the recipes of all that candidates are or will be made of, as far as is known."""
+        state, searcher = self._state, self.plan.searcher
+        settled = state.estimates[SEARCH].keys() | state.failures[SEARCH].keys()
+        names = {name for name in state.candidates if name not in settled}
+        names.update(*(state.candidates[name].parents for name in tuple(names)))
+        names.update(searcher.living() if isinstance(searcher, Archived) else ())
+        return {state.candidates[name].recipe_hash for name in names}
+
         """Return what ends the search early; without rules there is nothing to read back for."""
         if self.plan.stop_rules == StopRules():
             return None

@@ -14,6 +14,9 @@ from evomerge.search.protocol import Evaluation, Proposal, Searcher
 ExamplesOf = Callable[[str], NDArray[np.float64]]
 """Candidate id → utilities of its examples, shape ``(n,)``, in [0, 1]."""
 
+MeasuresOf = Callable[[str], tuple[float, ...]]
+"""Candidate id → its measures."""
+
 
 def replay(
     searcher: Searcher,
@@ -25,6 +28,7 @@ def replay(
     versions_now: Mapping[str, str],
     recall: Callable[[Sequence[DecisionRow]], int] = lambda decisions: 0,
     examples_of: ExamplesOf | None = None,
+    measures_of: MeasuresOf | None = None,
 ) -> None:
     """Bring a fresh ``searcher`` to where the ledger says it was.
 
@@ -40,6 +44,7 @@ def replay(
         versions_now: Package versions now.
         recall: Gives the searcher a stored state and returns how many decisions that covers.
         examples_of: Gives the utilities of a candidate's examples; None where none are wanted.
+        measures_of: Gives a candidate's measures; None where none are wanted.
 
     Raises:
         LedgerError: The searcher proposes something else than what is stored.
@@ -59,17 +64,20 @@ def replay(
                     f"{_changed(versions_then, versions_now)}"
                 )
         elif decision.kind == "tell":
-            searcher.tell(evaluations_of(decision.body["results"], examples_of))
+            searcher.tell(evaluations_of(decision.body["results"], examples_of, measures_of))
 
 
 def evaluations_of(
-    results: Sequence[Sequence[Any]], examples_of: ExamplesOf | None = None
+    results: Sequence[Sequence[Any]],
+    examples_of: ExamplesOf | None = None,
+    measures_of: MeasuresOf | None = None,
 ) -> list[Evaluation]:
     """Return the stored results of a tell, in order.
 
     Args:
         results: ``[id, values or null, error]`` each, and its violation in runs with constraints.
         examples_of: Gives the utilities of a candidate's examples; None where none are wanted.
+        measures_of: Gives a candidate's measures; None where none are wanted.
     """
     return [
         Evaluation(
@@ -78,6 +86,7 @@ def evaluations_of(
             error=error,
             violation=float(violation[0]) if violation else 0.0,
             examples=None if examples_of is None or values is None else examples_of(name),
+            measures=None if measures_of is None or values is None else measures_of(name),
         )
         for name, values, error, *violation in results
     ]

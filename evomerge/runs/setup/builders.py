@@ -15,9 +15,10 @@ from evomerge.execution.worker import EvaluatorSpec
 from evomerge.recipes.space import Genome, SearchSpace
 from evomerge.runs.examples import Examples
 from evomerge.runs.objectives import RECIPE_NUMBERS, Objectives, parse_constraint
+from evomerge.runs.setup.measures import axes_of, check_measures
 from evomerge.runs.setup.memory_check import ELSEWHERE
 from evomerge.runs.setup.scalarise import check_scalarise, scalarised
-from evomerge.search.protocol import SEARCHERS, Searcher, Start, needs_examples
+from evomerge.search.protocol import SEARCHERS, Searcher, Start, needs_examples, needs_measures
 
 MOST_THREADS = 1024
 """Threads that a worker may have. A smaller machine may resume a run with as many as it has had:
@@ -86,6 +87,7 @@ def build_objectives(
     """
     known = [*config.evaluators, *RECIPE_NUMBERS]
     _check_constraints(config, evaluators, problems)
+    check_measures(config, evaluators, problems)
     for name, item in config.objectives.items():
         terms = []
         for index, entry in enumerate(item.sources):
@@ -105,7 +107,8 @@ def build_objectives(
     if problems:
         return None
     plain = {name: item.model_dump(by_alias=True) for name, item in config.objectives.items()}
-    objectives = Objectives.from_plain(plain, facts_of(evaluators), config.constraints)
+    measures = {n: m.model_dump(by_alias=True) for n, m in config.search.measures.items()}
+    objectives = Objectives.from_plain(plain, facts_of(evaluators), config.constraints, measures)
     if not objectives.tasks:
         message = "no objective needs a score. Add one from an evaluator."
         problems.append(Problem("objectives", message))
@@ -207,11 +210,13 @@ def make_searcher(
     """
     plugin = SEARCHERS.get(config.search.searcher)
     one = config.search.scalarise
+    axes = {"measures": axes_of(config)} if needs_measures(plugin.value) else {}
     searcher = plugin.value(
         space,
         seed=config.search.seed,
         n_objectives=n_objectives if one is None else 1,
         starts=[Start(label, space.encode(genome)) for label, genome in starts],
+        **axes,
         **plugin.declaration.fill(config.search.options),
     )
     return searcher if one is None else scalarised(config, one, searcher)

@@ -15,7 +15,7 @@ from evomerge.recipes.space import Genome, SearchSpace
 from evomerge.runs.setup.builders import check_searcher, make_searcher
 from evomerge.runs.setup.spaces import Spaces
 from evomerge.search.phases import PhasedSearcher
-from evomerge.search.protocol import SEARCHERS, Searcher, needs_examples
+from evomerge.search.protocol import SEARCHERS, Searcher, needs_examples, needs_measures
 
 
 class Phases:
@@ -69,7 +69,10 @@ class Phases:
 
         names = [phase.searcher for phase in self._phases]
         wanted = any(needs_examples(SEARCHERS.get(name).value) for name in names if name)
-        return PhasedSearcher(self.budgets(budget)[:-1], begin, needs_examples=wanted)
+        placed = any(needs_measures(SEARCHERS.get(name).value) for name in names if name)
+        return PhasedSearcher(
+            self.budgets(budget)[:-1], begin, needs_examples=wanted, needs_measures=placed
+        )
 
     def budgets(self, budget: int) -> list[int]:
         """Return the candidates of each phase, ``budget`` in all, divided by shares."""
