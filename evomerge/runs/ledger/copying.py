@@ -131,15 +131,17 @@ def _take_back_drivers(connection: Connection) -> None:
 
 
 def _go_on_counting(connection: Connection) -> None:
-    """Let PostgreSQL number new attempts after those that were copied."""
+    """Let PostgreSQL number new attempts and audit entries after those that were copied."""
     if connection.dialect.name == "sqlite":
         return
-    connection.execute(
-        text(
-            "SELECT setval(pg_get_serial_sequence('attempt', 'attempt_id'), "
-            "coalesce((SELECT max(attempt_id) FROM attempt), 0) + 1, false)"
-        )
-    )
+    for table, column in (("attempt", "attempt_id"), ("audit", "entry_id")):
+        if inspect(connection).has_table(table):
+            connection.execute(
+                text(
+                    f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), "
+                    f"coalesce((SELECT max({column}) FROM {table}), 0) + 1, false)"
+                )
+            )
 
 
 def _remove(partial: Path) -> None:

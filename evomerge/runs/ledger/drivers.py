@@ -20,6 +20,9 @@ from sqlalchemy import (
 from evomerge.errors import FencedError
 from evomerge.runs.ledger.tables import driver
 
+SERVICE = "service"
+"""In place of a run's id: the row of the service that looks after the ledger's jobs."""
+
 _SLACK_S = 5.0
 
 

@@ -12,6 +12,7 @@ from evomerge.errors import LedgerAwayError, LedgerError
 from evomerge.runs.ledger import tables
 from evomerge.runs.ledger.blocks import unpack_answers, unpack_scores
 from evomerge.runs.ledger.database import Ledger
+from evomerge.runs.ledger.drivers import SERVICE
 
 _CHUNK = 1000
 _SHOWN = 5
@@ -93,9 +94,9 @@ def _check_file(connection: Connection, problems: list[str]) -> None:
 def _check_strays(connection: Connection, runs: set[str], problems: list[str]) -> None:
     """Find rows of runs that the ledger doesn't have."""
     for table in tables.METADATA.sorted_tables:
-        if table is tables.run:
+        if table is tables.run or table in tables.OF_SERVICE:
             continue
-        strays = set(connection.scalars(select(table.c.run_id).distinct())) - runs
+        strays = set(connection.scalars(select(table.c.run_id).distinct())) - runs - {SERVICE}
         problems += [f"table {table.name} has rows of an unknown run {name}" for name in strays]
 
 

@@ -3,6 +3,8 @@
 Nothing of a run's record is ever updated or deleted; what a row means never changes. The order of
 a run's attempts is their ``attempt_id``, that of its decisions, events and requests their
 ``sequence``. Only ``driver`` and ``worker`` change: they say who is at work just now.
+
+The service's own tables (``job``, ``token``, ``session``, ``audit``) stand beside the runs.
 """
 
 from sqlalchemy import (
@@ -21,10 +23,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 """Schema that this code reads and writes: the newest migration."""
 
-KNOWN_REVISIONS = ("0001", "0002")
+KNOWN_REVISIONS = ("0001", "0002", "0003")
 """Every migration, oldest first."""
 
 METADATA = MetaData()
@@ -211,3 +213,75 @@ worker = Table(
     Column("reason", Text, nullable=False),
     Column("beat_s", Float, nullable=False),
 )
+
+# What the service was asked to do. Its supervisor changes ``state``, users change ``wanted`` and
+# ``priority``, and the job's own process writes ``outcome``.
+job = Table(
+    "job",
+    METADATA,
+    Column("job_id", String(32), primary_key=True),
+    Column("kind", String(16), nullable=False),  # run, export
+    Column("name", String(255), nullable=False),
+    Column("run_id", String(32), nullable=False),  # that it makes, or exports from
+    Column("folder", Text, nullable=False),  # the run's, or that of the export
+    Column("body", JSON, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("submitted_s", Float, nullable=False),
+    Column("submitted_by", String(255), nullable=False),
+    Column("token_id", String(16)),
+    Column("idempotency_key", String(255)),
+    Column("fingerprint", String(64), nullable=False),  # of what was submitted with that key
+    Column("wanted", String(8), nullable=False),  # run, pause, cancel
+    Column("state", String(16), nullable=False),  # queued, running, paused; finished, failed …
+    Column("message", Text, nullable=False),
+    Column("outcome", JSON),
+    Column("holder", String(255), nullable=False),  # HOST:PID of its process
+    Column("starts", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),  # since it last got anywhere
+    Column("evaluated", Integer, nullable=False),  # candidates when it last crashed
+    Column("changed_s", Float, nullable=False),
+    UniqueConstraint("idempotency_key", name="one_job_a_key"),
+    Index("job_by_state", "state", "priority", "submitted_s"),
+)
+
+token = Table(
+    "token",
+    METADATA,
+    Column("token_id", String(16), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("role", String(16), nullable=False),  # viewer, operator, admin
+    Column("secret_hash", String(64), nullable=False),
+    Column("made_s", Float, nullable=False),
+    Column("made_by", String(255), nullable=False),
+    Column("expires_s", Float),
+    Column("revoked_s", Float),
+    Column("device_hours", Float),  # the quota; None: no limit
+)
+
+session = Table(
+    "session",
+    METADATA,
+    Column("session_hash", String(64), primary_key=True),
+    Column("token_id", String(16), nullable=False),
+    Column("made_s", Float, nullable=False),
+    Column("expires_s", Float, nullable=False),
+    Column("ended_s", Float),
+)
+
+audit = Table(
+    "audit",
+    METADATA,
+    Column("entry_id", Integer, primary_key=True, autoincrement=True),
+    Column("at_s", Float, nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("token_id", String(16)),
+    Column("role", String(16), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("status", Integer),  # None: in flight, or the service died in it
+)
+
+OF_SERVICE = (job, token, session, audit)
+"""Tables whose rows belong to no run of the ledger, or to one that isn't there yet."""
