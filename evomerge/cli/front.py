@@ -9,6 +9,7 @@ from evomerge.cli.display import STAR, interval, number, print_json, print_score
 from evomerge.cli.options import JsonOption, RunArgument, find_run
 
 if TYPE_CHECKING:
+    from evomerge.runs.reading.covered import Hypervolume
     from evomerge.runs.reading.front import Front, FrontEntry
     from evomerge.runs.reading.remarks import Remark
 
@@ -106,6 +107,17 @@ def print_front(found: "Front", directions: Mapping[str, str]) -> None:
     print_scores(title, ["candidate", *columns, "recipe"], rows)
     if not rows:
         say("No candidate has a score yet.")
+    if found.hypervolume is not None:
+        _print_hypervolume(found.hypervolume)
+
+
+def _print_hypervolume(found: "Hypervolume") -> None:
+    """Print what the front covers, and between which ends it is measured."""
+    ends = ", ".join(
+        f"{name} {low:.6g} to {found.ideal[name]:.6g}" for name, low in found.reference.items()
+    )
+    about = "" if found.exact else "about "
+    print(f"Hypervolume: {about}{number(found.value)} of 1 ({ends})\n")
 
 
 def _print_chosen(found: "Front") -> None:

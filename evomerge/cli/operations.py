@@ -103,6 +103,9 @@ def _status_rows(found: "Status") -> list[tuple[str, str]]:
         rows.append(("generations", str(found.generations)))
     for name, value in found.best.items():
         rows.append((f"best {name}", f"{number(value)} ({found.split} split)"))
+    if found.hypervolume is not None:
+        share = f"{number(found.hypervolume.value)} of 1 ({found.split} split)"
+        rows.append(("hypervolume", share if found.hypervolume.exact else f"about {share}"))
     if found.best_candidate is not None:
         rows.append(("best candidate", found.best_candidate))
     if found.candidates_per_s is not None:

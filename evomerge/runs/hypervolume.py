@@ -4,8 +4,7 @@ Each objective is measured from its reference (a useless model's value) to its i
 frozen when the run begins, so that shares of one run, whenever they are taken, can be compared.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,13 +67,3 @@ def covered(objectives: Objectives, found: Sequence[Estimates]) -> float | None:
     kept = (item for item in found if objectives.violation(item) == 0)
     cover = Cover.where_known(objectives, (objectives.utilities(item) for item in kept))
     return None if cover is None else cover.volume.value
-
-
-def ends_of(config: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, float]:
-    """Return objective → its ``reference`` or ``ideal`` in a stored run file, where it has one.
-
-    Args:
-        config: The run file's ``objectives``.
-        key: ``reference`` or ``ideal``.
-    """
-    return {name: raw[key] for name, raw in config.items() if raw.get(key) is not None}

@@ -43,7 +43,7 @@ def test_status_of_an_unfinished_run_says_how_to_go_on(tmp_path: Path) -> None:
 
 def test_front_has_the_shape_that_scripts_rely_on(finished_run: Path) -> None:
     found = call_json("front", finished_run)
-    assert set(found) == {"front"}
+    assert set(found) == {"front", "hypervolume"}
     (entry,) = found["front"]
     assert {"candidate", "recipe_hash", "objectives", "device_s"} < set(entry)
     assert (entry["marks"], entry["p_front"]) == ([], None)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from evomerge.runs.events import Advanced, Finished, GenerationDone
-from evomerge.runs.hypervolume import Cover, covered, ends_of
+from evomerge.runs.hypervolume import Cover, covered
 from evomerge.runs.objectives import Objectives
 from tests.runs.fakes import EVALUATORS, TWO, FakeRun, facts_of
 
@@ -57,8 +57,6 @@ def test_one_objective_or_an_unknown_end_gives_no_hypervolume() -> None:
     for objectives in (one, unknown):
         assert Cover.where_known(objectives) is None
         assert covered(objectives, []) is None
-    assert ends_of(open_end, "reference") == {"near": 0.0, "far": 4.0}
-    assert ends_of(open_end, "ideal") == {"near": 1.0}
 
 
 @pytest.mark.parametrize("mode", ["generation", "async"])

@@ -17,6 +17,7 @@ from evomerge.runs.objectives import (
     parse_constraint,
 )
 from evomerge.runs.ranking import Utilities
+from evomerge.runs.reading.covered import Hypervolume
 from evomerge.runs.reading.remarks import Remark
 from evomerge.search.fronts import knee
 from evomerge.search.scalarise import scalarise
@@ -91,11 +92,13 @@ class Front:
         entries: Best first, by the first objective.
         split: ``search`` until the run is final, then ``validation``.
         final: The budget is spent and the finalists are re-scored.
+        hypervolume: What the entries cover together; None where the run has no hypervolume.
     """
 
     entries: tuple[FrontEntry, ...]
     split: str
     final: bool
+    hypervolume: Hypervolume | None = None
 
     @property
     def best(self) -> FrontEntry | None:
@@ -110,8 +113,12 @@ class Front:
         return marked or self.entries[:1]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{"front": [{"candidate", "objectives", "marks", …}, …]}``."""
-        return {"front": [entry.to_dict() for entry in self.entries]}
+        """Return ``{"front": [{"candidate", "objectives", "marks", …}, …], "hypervolume": …}``."""
+        covered = self.hypervolume
+        return {
+            "front": [entry.to_dict() for entry in self.entries],
+            "hypervolume": None if covered is None else asdict(covered),
+        }
 
 
 def marks_of(

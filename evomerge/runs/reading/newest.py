@@ -26,6 +26,8 @@ class Tail:
     Args:
         progress: The newest counts; None in a run that no driver has taken up.
         best: Objective → best value on the search split.
+        hypervolume: Share of the ideal that the front covered there at the last generation's end,
+            or when that was told last; None where the run has none.
         generations: Generations told.
         times: When the last driver's last candidates were done, newest first, seconds since 1970.
         started_s: When the last driver took the run up.
@@ -35,6 +37,7 @@ class Tail:
 
     progress: Progress | None
     best: Mapping[str, float]
+    hypervolume: float | None
     generations: int
     times: Sequence[float]
     started_s: float
@@ -61,7 +64,7 @@ def _newest_events(query: Query, run_id: str) -> Iterator[tuple[str, Any, float]
 
 def read_tail(query: Query, run_id: str, directions: Mapping[str, str]) -> Tail:
     """Read events, newest first, until nothing older can matter."""
-    progress = stopped = finished = started_s = generations = None
+    progress = stopped = finished = started_s = generations = hypervolume = None
     values: list[Mapping[str, float]] = []
     times: list[float] = []
     for kind, body, at_s in _newest_events(query, run_id):
@@ -74,6 +77,7 @@ def read_tail(query: Query, run_id: str, directions: Mapping[str, str]) -> Tail:
         elif kind in _BEST and generations is None:
             values.append(body["best"])
             generations = 0 if body.get("ask") is None else body["ask"] + 1
+            hypervolume = body.get("hypervolume")
         elif kind == "stopped" and started_s is None and stopped is None:
             stopped = body
         elif kind == "finished" and finished is None:
@@ -85,6 +89,7 @@ def read_tail(query: Query, run_id: str, directions: Mapping[str, str]) -> Tail:
     return Tail(
         progress=progress,
         best=_best(values, directions),
+        hypervolume=hypervolume,
         generations=generations or 0,
         times=times[:_SPEED_OVER],
         started_s=started_s or 0.0,

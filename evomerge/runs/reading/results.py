@@ -16,12 +16,14 @@ from evomerge.evaluation.intervals import Estimate
 from evomerge.execution.protocol import Failure
 from evomerge.runs.driver.state import SEARCH, VALIDATION, SearchState
 from evomerge.runs.folder import RunFolder
+from evomerge.runs.hypervolume import covered
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import Estimates, RunRecords
 from evomerge.runs.ledger.rows import AttemptRow, CandidateRow
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.ranking import pareto_front
 from evomerge.runs.reading.accounting import Query, Spent, cost, device_seconds
+from evomerge.runs.reading.covered import hypervolume_of
 from evomerge.runs.reading.front import (
     NONE,
     Front,
@@ -113,14 +115,18 @@ class RunResults:
     def status(self) -> Status:
         """Return how far the run is."""
 
-        def validated(candidate: str) -> Mapping[str, float]:
-            return self.objectives.values(self.state.estimates[VALIDATION][candidate])
+        def validated(final: Mapping[str, Any]) -> dict[str, Any]:
+            found = self.state.estimates[VALIDATION]
+            return {
+                "objectives": self.objectives.values(found[final["best"]]),
+                "hypervolume": covered(self.objectives, [found[n] for n in final["front"]]),
+            }
 
         ledger = self.records.ledger
         with ledger.read() as connection:
             dialect = connection.dialect.name
             query = _query(connection)
-            return read_status(query, self.folder, dialect=dialect, values_of=validated)
+            return read_status(query, self.folder, dialect=dialect, validated=validated)
 
     def front(self, wishes: Wishes = NONE, *, confidence: bool = False) -> Front:
         """Return the front: by search scores until the run is final, then by validation scores.
@@ -152,7 +158,15 @@ class RunResults:
             sure = self._sure(split, {name: scored[name] for name in eligible}, names)
             names = sorted(sure, key=lambda name: values[name], reverse=True)
         entries = self._entries(names, split, wishes, sure)
-        return Front(entries=entries, split=split, final=final is not None)
+        return Front(
+            entries=entries,
+            split=split,
+            final=final is not None,
+            hypervolume=hypervolume_of(
+                self.row.config["objectives"],
+                covered(self.objectives, [scored[name] for name in names]),
+            ),
+        )
 
     def _sure(
         self, split: str, scored: Mapping[str, Estimates], front: Sequence[str]

@@ -11,6 +11,7 @@ from typing import Any
 from evomerge.runs.events import Progress
 from evomerge.runs.folder import RunFolder, is_driven, noted_stop
 from evomerge.runs.reading.accounting import Query, Spent, cost, spent_on
+from evomerge.runs.reading.covered import Hypervolume, hypervolume_of
 from evomerge.runs.reading.newest import Tail, latest_decisions, plain, read_tail, speed_of
 from evomerge.runs.reading.remarks import Remark, read_remarks
 
@@ -92,7 +93,10 @@ class Status:
         generations: Generations told; None in asynchronous mode.
         best: Objective → best value so far on the search split; its validation value once final.
         best_candidate: The candidate named best, once final.
-        split: Split that ``best`` is of.
+        split: Split that ``best`` and ``hypervolume`` are of.
+        hypervolume: What the front of several objectives covers: at the last generation's end (in
+            asynchronous mode every so many candidates), and of the finalists once final. None where
+            there is none.
         candidates_per_s: Speed over the last driver's last 100 candidates; None before two.
         eta_s: Seconds to the end of the budget at that speed; None where it is unknown.
         directions: Objective → ``maximize`` or ``minimize``.
@@ -120,6 +124,7 @@ class Status:
     accounting: Accounting
     workers: tuple[WorkerRow, ...]
     message: str = ""
+    hypervolume: Hypervolume | None = None
     remarks: tuple[Remark, ...] = ()
 
 
@@ -128,7 +133,8 @@ def read_status(
     folder: RunFolder,
     *,
     dialect: str = "sqlite",
-    values_of: Callable[[str], Mapping[str, float]] | None = None,
+    validated: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
+    spent: Spent | None = None,
 ) -> Status:
     """Return the status of a run.
 
@@ -136,11 +142,12 @@ def read_status(
         query: Asks its ledger, everything at one moment.
         folder: Its folder.
         dialect: ``sqlite`` or ``postgresql``.
-        values_of: Gives a candidate's objectives on the validation split, for a run that was killed
-            between its last decision and the event that tells of it.
+        validated: Gives ``objectives`` and ``hypervolume`` on the validation split from the body of
+            the last decision, for a run that was killed between it and the event that tells of it.
+        spent: What its attempts took, where that is known: else they are added up.
 
     Raises:
-        LookupError: The ledger has no such run, or ``values_of`` is needed and there is none.
+        LookupError: The ledger has no such run, or ``validated`` is needed and there is none.
     """
     run = next(
         iter(query("SELECT name, config FROM run WHERE run_id = :run", {"run": folder.run_id})),
@@ -158,12 +165,13 @@ def read_status(
     noted = noted_stop(folder.path)
     state, reason, message = _state(driver is not None, decisions, tail, noted)
     final = decisions.get("final")
-    best: Mapping[str, float] = tail.best
+    best, covered = tail.best, tail.hypervolume
     if final is not None:
         told = tail.finished
-        if told is None and values_of is None:
+        if told is None and validated is None:
             raise LookupError("no finished event")
-        best = told["objectives"] if told else values_of(final["best"]) if values_of else {}
+        told = told or (validated(final) if validated else {})
+        best, covered = told["objectives"], told.get("hypervolume")
     speed = speed_of(tail.times)
     left = progress.budget - progress.evaluated
     workers = _workers(query, folder) if driver is not None else ()
@@ -184,9 +192,10 @@ def read_status(
         candidates_per_s=speed,
         eta_s=left / speed if speed and driver is not None else None,
         directions=directions,
-        accounting=_accounting(spent_on(query, folder.run_id), workers, price),
+        accounting=_accounting(spent or spent_on(query, folder.run_id), workers, price),
         workers=workers,
         message=message,
+        hypervolume=hypervolume_of(config["objectives"], covered),
         remarks=tuple(read_remarks(query, folder.run_id).values()),
     )
 

@@ -23,7 +23,7 @@ def test_a_run_without_results_has_an_empty_front(tmp_path: Path) -> None:
     fake = FakeRun(tmp_path)
     fake.start()
     results = RunResults.open(folder_of(fake))
-    assert results.front().to_dict() == {"front": []}
+    assert results.front().to_dict() == {"front": [], "hypervolume": None}
     assert results.status().state == "interrupted"
     with pytest.raises(LedgerError, match="has no scored candidate yet"):
         results.best()
@@ -56,7 +56,7 @@ def test_the_front_is_by_search_scores_until_the_run_is_final(tmp_path: Path) ->
     assert value.low <= value.value <= value.high
     assert value.n == 32
     document = front.to_dict()
-    assert set(document) == {"front"}
+    assert set(document) == {"front", "hypervolume"}
     plain = document["front"][0]
     assert {"candidate", "recipe_hash", "objectives", "device_s", "marks", "scores"} <= set(plain)
     assert set(plain["objectives"]["mean"]) == {"value", "low", "high", "n"}

@@ -10,17 +10,27 @@ import pytest
 from sqlalchemy import text
 
 from evomerge.execution.protocol import LOST, Failure, WorkerState
-from evomerge.runs.events import CandidateDone, Progress, Started, Stopped
+from evomerge.runs.events import (
+    CandidateDone,
+    Finished,
+    GenerationDone,
+    Progress,
+    Started,
+    Stopped,
+)
 from evomerge.runs.folder import driver_lock, write_run
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.rows import AttemptRecord
 from evomerge.runs.ledger.writer import RunWriter
+from evomerge.runs.reading import covered
 from evomerge.runs.reading.accounting import CUT_OFF, Spent
+from evomerge.runs.reading.covered import Hypervolume
 from evomerge.runs.reading.glance import glance
 from evomerge.runs.reading.results import RunResults, status_of
 from evomerge.runs.reading.status import Status
+from evomerge.search import fronts
 from tests.cli.conftest import make_run_folder
-from tests.runs.fakes import FakeRun
+from tests.runs.fakes import TWO, FakeRun
 
 
 @pytest.fixture
@@ -243,3 +253,38 @@ def test_a_driver_on_another_machine_lives_by_the_clock_of_the_server(
         )
     ledger.close()
     assert status_of(folder).state == state
+
+
+def test_the_hypervolume_is_told_with_what_it_is_measured_by(tmp_path: Path) -> None:
+    bounded = {
+        "near": {**TWO["near"], "reference": 0.0, "ideal": 1.0},
+        "far": {**TWO["far"], "reference": 4.0, "ideal": 0.0},
+    }
+    made = FakeRun(tmp_path, budget=12, objectives=bounded)
+    run = made.start()
+    make_run_folder(made, tmp_path / "runs" / "toy")
+    told = []
+    for event in run.drive():
+        if isinstance(event, GenerationDone):
+            told.append(event.hypervolume or 0.0)
+            run.request_stop()
+    found = status(made).hypervolume
+    assert found == Hypervolume(told[0], True, {"near": 0.0, "far": 4.0}, {"near": 1.0, "far": 0.0})
+    (*_, last) = made.resume().drive()
+    assert isinstance(last, Finished)
+    found = status(made).hypervolume
+    assert found is not None
+    assert found.value == last.hypervolume
+    results = RunResults.open(tmp_path / "runs" / "toy")
+    assert results.front().hypervolume == found
+    results.close()
+    change(made, "DELETE FROM event WHERE kind = 'finished'")
+    assert status_of(tmp_path / "runs" / "toy").hypervolume == found
+
+
+def test_it_is_exact_for_as_many_objectives_as_is_said() -> None:
+    assert covered.EXACT_UP_TO == fronts.EXACT_UP_TO
+    many = {str(i): {"reference": 0.0, "ideal": 1.0} for i in range(covered.EXACT_UP_TO + 1)}
+    found = covered.hypervolume_of(many, 0.5)
+    assert found is not None
+    assert not found.exact
