@@ -17,6 +17,8 @@
     │   └── FencedError           another driver has taken the run over
     ├── PluginError               a plug-in that can't be loaded, or a name taken twice
     ├── MissingExtraError         an optional package
+    ├── AccessError               tokens of the service, and where it may listen
+    ├── ServiceError              what the service refuses, with its HTTP status
     └── RunFailedError            a run that started and could not go on: exit code 1
 
 A message says what was found (with the value), what was expected, and what to do.
@@ -110,6 +112,27 @@ class PluginError(EvomergeError):
 
 class MissingExtraError(EvomergeError):
     """An optional package that isn't installed."""
+
+
+class AccessError(EvomergeError):
+    """A token of the service that can't be made or found, or an address it may not listen on."""
+
+
+class ServiceError(EvomergeError):
+    """What the service refuses, here or at the other end of a connection.
+
+    Args:
+        status: The HTTP status, 400 to 599; 0 where there was no answer at all.
+        message: What was found, what was expected, what to do.
+        problems: Single mistakes, where there are several.
+    """
+
+    def __init__(self, status: int, message: str, problems: Iterable[Problem] = ()) -> None:
+        self.status = status
+        self.message = message
+        self.problems = tuple(problems)
+        lines = [": ".join(part for part in (p.key, p.message) if part) for p in self.problems]
+        super().__init__("\n".join(lines) or message)
 
 
 class RunFailedError(EvomergeError):

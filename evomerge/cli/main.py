@@ -23,6 +23,7 @@ from evomerge.cli import (
     results,
     running,
     steering,
+    tokens,
 )
 from evomerge.cli.display import say
 from evomerge.cli.interrupts import expect_signals
@@ -56,7 +57,7 @@ app = typer.Typer(
 )
 for group in (
     *(running, operations, steering, results, diff),
-    *(models, inspection, catalogue, database),
+    *(models, inspection, catalogue, database, tokens),
 ):
     group.register(app)
 

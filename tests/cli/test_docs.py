@@ -41,7 +41,7 @@ def test_examples_use_commands_and_options_that_exist(path: Path) -> None:
         words = [word for word in shlex.split(example)[1:] if word not in ("-v", "-vv", "COMMAND")]
         if not words or words[0].startswith("-"):
             continue
-        command = words[:2] if words[0] == "db" else words[:1]
+        command = words[:2] if words[0] in ("db", "token") else words[:1]
         help_text = CliRunner().invoke(app, [*command, "--help"]).stdout
         assert help_text, f"{path.name}: {example}"
         for word in words[1:]:

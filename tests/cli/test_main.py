@@ -18,6 +18,7 @@ HEAVY = ("torch", "transformers", "optuna", "lm_eval", "numpy", "sqlalchemy", "p
 COMMANDS = [
     "db", "demo", "diff", "doctor", "evaluate", "export", "front", "gc", "list", "merge",
     "note", "prefetch", "report", "resume", "run", "scale", "schema", "show", "star", "status",
+    "token",
 ]  # fmt: skip
 
 
