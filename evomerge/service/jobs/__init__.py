@@ -1,0 +1,1 @@
+"""Jobs: what the service was asked to do, and the processes that do it."""
