@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ShownArgument = Annotated[
     str,
     typer.Argument(
-        metavar="CANDIDATE", help="A candidate's id, 'best', or 'archive' in a search by m2n2."
+        metavar="CANDIDATE", help="A candidate's id, 'best', or 'archive' where a search keeps one."
     ),
 ]
 
@@ -70,7 +70,8 @@ def show(
 ) -> None:
     """Show one candidate: route, recipe, parents, scores, attempts and why they failed.
 
-    'archive' shows the models that an m2n2 search keeps, and which examples each lives on.
+    'archive' shows the models that a search keeps: by m2n2, and which examples each lives on; by
+    map_elites and the like, the best of each kind.
     """
     if candidate == "archive":
         show_archive(run, json=json)

@@ -148,10 +148,6 @@ class MapElitesSearcher:
         """Propose ``start`` at the next ask."""
         self._book.add_start(start)
 
-    def inject(self, start: Start) -> None:
-        """Propose ``start`` at the next ask."""
-        self._book.add_start(start)
-
     def living(self) -> list[str]:
         """Return the candidates of the archive, and those that wait to join it."""
         return [item.id for item in (*self._archive.elites, *(told[2] for told in self._told))]
