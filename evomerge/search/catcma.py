@@ -29,6 +29,8 @@ KEEP = 0.9
 """Probability with which the best start's choices are drawn at first."""
 PRIOR_SIGMA = 1 / 6
 """Width of the normal distribution whose share of each cell is a choice's first probability."""
+INJECTED = -1
+"""Update of a sample that wasn't drawn here."""
 ANCHOR = 0.5
 """How far an update with late results looks back to where they were drawn, as in ``cma_es``."""
 SLOTS_A_SAMPLE = 4
@@ -46,7 +48,8 @@ class _Drawn:
     """One ask's samples as cmaes knows them, and the results that are back.
 
     ``epoch`` counts restarts, −1 being the time before the first strategy; ``update`` counts the
-    strategy's updates; ``mean`` is its mean at that time.
+    strategy's updates; ``mean`` is its mean at that time. The first ``n_starts`` weren't drawn from
+    it.
     """
 
     epoch: int
@@ -100,8 +103,9 @@ class CatCmaSearcher:
     update are handled as in ``cma_es``: clipped to the length that a sample may have, with steps
     taken from half way between the mean of now and that of their time. Without ``population``, a
     generation has at least a quarter as many samples as are out. Samples from before a restart, or
-    from before all starts were back, change nothing but the best known. ``ask(n)`` draws again, up
-    to eight times, what was proposed before, in spaces of whole numbers, steps and choices.
+    from before all starts were back, change nothing but the best known. What is injected is
+    handled as in ``cma_es``. ``ask(n)`` draws again, up to eight times, what was proposed before,
+    in spaces of whole numbers, steps and choices.
 
     Args:
         space: What is searched; not one of paths.
@@ -163,12 +167,14 @@ class CatCmaSearcher:
         elif self._stalled > self._patience() and self._restarts != "none":
             self._restart(n)
         self._es.reseed_rng(int(book.generator().integers(2**32)))
-        size = book.size(n, self._es.population_size)
-        starts = book.take_starts(size)
-        samples = [self._es.ask() for _ in range(size - len(starts))]
+        half = n is None and self._epoch >= 0
+        size = self._es.population_size if half else book.size(n, self._es.population_size)
+        starts = book.take_starts(size // 2 if half else size)
+        drawn = [self._es.ask() for _ in range(size - len(starts))]
         if n is not None:
-            samples = book.without_copies(samples, self._to_cube, self._es.ask)
-        points = np.array([self._to_cube(sample) for sample in samples])
+            drawn = book.without_copies(drawn, self._to_cube, self._es.ask)
+        points = [self._to_cube(sample) for sample in drawn]
+        samples = [*(self._from_cube(start.genome) for start in starts), *drawn]
         self._starts_out += len(starts)
         self._asks[book.asked] = _Drawn(
             *(self._epoch, self._es.generation, self._mean, samples, size),
@@ -195,6 +201,10 @@ class CatCmaSearcher:
                 for index in range(drawn.size):
                     self._take(drawn, drawn.told[index])
 
+    def inject(self, start: Start) -> None:
+        """Propose ``start`` at the next ask."""
+        self._book.add_start(start)
+
     def snapshot(self) -> Snapshot:
         """Return the state as plain data and arrays."""
         return take_snapshot(self, STATE)
@@ -213,8 +223,8 @@ class CatCmaSearcher:
         """Keep a result for the next update, and update when there are enough."""
         if drawn.epoch < 0 or drawn.epoch != self._epoch:
             return
-        sample = drawn.samples[told.index - drawn.n_starts]
-        self._ready.append(_Result(sample, told, drawn.update, drawn.mean))
+        update = INJECTED if told.index < drawn.n_starts else drawn.update
+        self._ready.append(_Result(drawn.samples[told.index], told, update, drawn.mean))
         if len(self._ready) >= self._es.population_size:
             self._update()
 
@@ -338,6 +348,24 @@ class CatCmaSearcher:
         if len(self._choices):
             point[self._choices] = (sample.c.argmax(axis=1) + 0.5) / self._cells[self._choices]
         return point
+
+    def _from_cube(self, genome: Array) -> Any:
+        """Return the sample that stands for ``genome``."""
+        from cmaes import CatCMAwM
+
+        cells = self._cells
+        choices = np.zeros((len(self._choices), max(cells[self._choices], default=0)), dtype=bool)
+        places = (genome[self._choices] * cells[self._choices]).astype(int)
+        choices[np.arange(len(places)), np.minimum(places, cells[self._choices] - 1)] = True
+        numbers = genome[self._floats]
+        whole = np.floor(genome[self._integers] * cells[self._integers])
+        raw = np.concatenate([numbers, whole])
+        return CatCMAwM.Solution(
+            numbers if len(numbers) else None,
+            whole if len(whole) else None,
+            choices if len(places) else None,
+            raw if len(raw) else None,
+        )
 
 
 def _first_chances(gene: Gene, place: float, *, known: bool) -> Array:

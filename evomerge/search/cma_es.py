@@ -39,6 +39,8 @@ COARSE = 100
 """Values up to which a gene on cells is an integer variable; more are as good as continuous."""
 SLOTS_A_SAMPLE = 4
 """Candidates out at a time for each of a generation: results are then some 4 updates old."""
+INJECTED = -1
+"""Update of a sample that wasn't drawn here."""
 ANCHOR = 0.5
 """How far an update with late results looks back from the mean to where they were drawn."""
 STATE = (
@@ -54,7 +56,8 @@ class _Drawn:
     """One ask's samples as pycma knows them, and the results that are back.
 
     ``epoch`` counts restarts, −1 being the time before the first strategy; ``update`` counts the
-    strategy's updates; ``mean`` is its mean at that time, in pycma's own coordinates.
+    strategy's updates; ``mean`` is its mean at that time, in pycma's own coordinates. The first
+    ``n_starts`` weren't drawn from it.
     """
 
     epoch: int
@@ -121,6 +124,9 @@ class CmaEsSearcher:
     several times. Without ``population``, a generation has at least a quarter as many samples as
     are out. Samples from before a restart, or from before all starts were back, change nothing but
     the best known.
+
+    What is injected takes the place of samples, of half a whole generation at most, and counts as
+    a sample whose step is clipped like that of a late one.
 
     Args:
         space: What is searched.
@@ -191,15 +197,21 @@ class CmaEsSearcher:
                 self._begin(mean, self._population(n), self._sigma, whole=n is None)
             elif self._es.stop() and self._restarts != "none":
                 self._restart(n)
-            size = book.size(n, self._es.popsize)
-            samples = [np.asarray(s, dtype=float) for s in self._es.ask(size)]
+            size = self._es.popsize if n is None else book.size(n, self._es.popsize)
+            starts = book.take_starts(size // 2 if n is None else size)
+            n_drawn = size - len(starts)
+            drawn = [np.asarray(s, dtype=float) for s in self._es.ask(n_drawn)] if n_drawn else []
             if n is not None:
-                samples = book.without_copies(samples, self._to_cube, lambda: self._es.ask(1)[0])
-        points = np.array([self._to_cube(sample) for sample in samples])
+                drawn = book.without_copies(drawn, self._to_cube, lambda: self._es.ask(1)[0])
+        points = [self._to_cube(sample) for sample in drawn]
+        samples = [*(self._from_cube(start.genome) for start in starts), *drawn]
+        self._starts_out += len(starts)
         self._asks[book.asked] = _Drawn(
-            self._epoch, self._es.countiter, self._mean, samples, size, whole=n is None
+            *(self._epoch, self._es.countiter, self._mean, samples, size),
+            n_starts=len(starts),
+            whole=n is None,
         )
-        return book.propose(points.reshape(size, book.space.n_dims))
+        return book.propose(points, starts=starts)
 
     def tell(self, evaluations: Iterable[Evaluation]) -> None:
         """Take evaluations in any order; see "Late results" above."""
@@ -216,8 +228,13 @@ class CmaEsSearcher:
             if not drawn.whole:
                 self._take(drawn, told)
             elif complete:
-                for index in range(drawn.size):
+                # Pycma knows some of its samples by their place in a generation.
+                for index in [*range(drawn.n_starts, drawn.size), *range(drawn.n_starts)]:
                     self._take(drawn, drawn.told[index])
+
+    def inject(self, start: Start) -> None:
+        """Propose ``start`` at the next ask."""
+        self._book.add_start(start)
 
     def snapshot(self) -> Snapshot:
         """Return the state as plain data and arrays."""
@@ -254,7 +271,8 @@ class CmaEsSearcher:
         if drawn.epoch != self._epoch:
             return
         sample = drawn.samples[told.index]
-        self._ready.append(_Result(sample, told, drawn.update, drawn.mean))
+        update = INJECTED if told.index < drawn.n_starts else drawn.update
+        self._ready.append(_Result(sample, told, update, drawn.mean))
         if len(self._ready) >= self._es.popsize:
             self._update()
 
@@ -339,6 +357,11 @@ class CmaEsSearcher:
         shifted[self._integers] += 0.5
         point: Array = shifted / self._width
         return point
+
+    def _from_cube(self, genome: Array) -> Array:
+        sample: Array = genome * self._width
+        sample[self._integers] -= 0.5
+        return sample
 
     def _restart(self, n: int | None) -> None:
         """Begin anew at a random mean: with a larger population, or (bipop) a small one."""

@@ -143,6 +143,8 @@ def least_contributor(points: ArrayLike) -> int:
         points: Utilities, shape ``(n, k)``, without NaN.
     """
     values = np.asarray(points, dtype=np.float64)
+    if values.shape[1] == 1:
+        return len(values) - 1  # of one objective a front's points are equal
     ranges = np.ptp(values, axis=0)
     scaled = (values - values.min(axis=0)) / np.where(ranges > 0, ranges, 1.0)
     import moocore

@@ -88,6 +88,10 @@ class GridSearcher:
         """Strike the results off; they change nothing."""
         self._book.take(evaluations)
 
+    def inject(self, start: Start) -> None:
+        """Propose ``start`` at the next ask."""
+        self._book.add_start(start)
+
     def snapshot(self) -> Snapshot:
         """Return the state as plain data and arrays."""
         return take_snapshot(self, STATE)

@@ -189,6 +189,10 @@ class M2N2Searcher:
                 violations = np.array([member.violation for member in self._members])
                 del self._members[leaver(_scores(self._members), violations, alpha=self._alpha)]
 
+    def inject(self, start: Start) -> None:
+        """Propose ``start`` at the next ask."""
+        self._book.add_start(start)
+
     def snapshot(self) -> Snapshot:
         """Return the state as plain data and arrays."""
         return take_snapshot(self, STATE)

@@ -141,6 +141,10 @@ class MoCmaEsSearcher:
         """Take evaluations in any order; they are selected from at the next ask."""
         self._told += self._book.take(evaluations)
 
+    def inject(self, start: Start) -> None:
+        """Propose ``start`` at the next ask."""
+        self._book.add_start(start)
+
     def snapshot(self) -> Snapshot:
         """Return the state as plain data and arrays."""
         return take_snapshot(self, STATE)

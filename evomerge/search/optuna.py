@@ -160,6 +160,10 @@ class OptunaSearcher:
         """Take evaluations in any order; Optuna hears of them at the next ask, in order of ids."""
         self._told += self._book.take(evaluations)
 
+    def inject(self, start: Start) -> None:
+        """Propose ``start`` at the next ask."""
+        self._book.add_start(start)
+
     def snapshot(self) -> Snapshot:
         """Return the state as plain data and arrays."""
         self._stored = study_to_plain(self._study)

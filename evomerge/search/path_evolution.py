@@ -194,6 +194,10 @@ class PathEvolutionSearcher:
             older, latest = self._known[: -WINDOW // 2], self._known[-WINDOW // 2 :]
             self._known = _ranked(older)[: WINDOW // 2] + latest
 
+    def inject(self, start: Start) -> None:
+        """Propose ``start`` at the next ask."""
+        self._book.add_start(start)
+
     def snapshot(self) -> Snapshot:
         """Return the state as plain data and arrays."""
         return take_snapshot(self, STATE)

@@ -11,6 +11,7 @@ from evomerge.search.fronts import (
     hypervolume,
     igd_plus,
     knee,
+    least_contributor,
     non_dominated,
     pareto_ranks,
 )
@@ -116,3 +117,7 @@ def test_the_knee_of_one_objective_is_the_best_and_of_one_point_itself() -> None
 def test_an_objective_that_is_equal_everywhere_bends_nothing() -> None:
     front = [(1.0, 5.0, 0.0), (0.9, 5.0, 0.9), (0.0, 5.0, 1.0)]
     assert knee(front).index == 1
+
+
+def test_of_equal_points_of_one_objective_the_last_adds_least() -> None:
+    assert least_contributor([(0.5,), (0.5,), (0.5,)]) == 2
