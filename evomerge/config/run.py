@@ -141,6 +141,23 @@ class DataflowConfig(_Block):
         return self
 
 
+class NetworkConfig(BaseModel):
+    """A small network that is evolved from scratch; every other key is a setting of its type."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    type: str = Field(description="Registered network.")
+    founders: int = Field(
+        default=2, ge=2, description="Random networks that the search begins with."
+    )
+    founder_std: float = Field(
+        default=0.01, gt=0, description="Standard deviation of their parameters."
+    )
+    mutation_std: float = Field(
+        default=0.01, ge=0, description="That of the noise that each child gets; 0 for none."
+    )
+
+
 class EvaluatorConfig(BaseModel):
     """One task; every key but ``type`` is a setting of the evaluator."""
 
@@ -159,10 +176,11 @@ class ObjectiveConfig(_Block):
         min_length=1,
         description="Evaluators, or EVALUATOR.METRIC, that it is made of.",
     )
-    aggregate: Literal["mean", "min", "max", "soft_min", "soft_max"] = Field(
+    aggregate: Literal["mean", "min", "max", "soft_min", "soft_max", "stability"] = Field(
         default="mean",
         description="How they are combined. min is the weakest link; soft_min its smooth form, in "
-        "which the others count a little.",
+        "which the others count a little; stability is 1 minus how unevenly a model stands among "
+        "the sources.",
     )
     direction: Literal["maximize", "minimize"] = Field(description="Which way is better.")
     weights: list[float] | None = Field(
@@ -194,6 +212,10 @@ class ObjectiveConfig(_Block):
                 f"got a temperature with aggregate {self.aggregate!r}; only soft_min and soft_max "
                 "have one."
             )
+        if self.aggregate == "stability" and len(self.sources) < 2:
+            raise ValueError("stability compares parts with each other. Give 'from' two or more.")
+        if self.aggregate == "stability" and self.direction != "maximize":
+            raise ValueError("a stability is better when it is larger: direction: maximize.")
         if self.weights is None:
             return self
         if self.aggregate != "mean":
@@ -209,21 +231,6 @@ class ObjectiveConfig(_Block):
             raise ValueError(f"got weights {self.weights}, expected none below 0 and not all 0.")
         return self
 
-
-class ScalariseConfig(_Block):
-    """How several objectives become the one number that the searcher is told."""
-
-    kind: Literal["weighted", "chebyshev", "achievement"] = Field(
-        default="chebyshev",
-        description="weighted adds them; chebyshev takes the one furthest behind the best known; "
-        "achievement the one furthest behind (or least ahead of) the aspiration.",
-    )
-    weights: dict[str, float] | None = Field(
-        default=None, description="Objective → its importance; equal if absent, 0 if left out."
-    )
-    aspiration: dict[str, float] | None = Field(
-        default=None, description="(achievement) objective → the raw value that is aspired to."
-    )
 
 class MeasureConfig(_Block):
     """What a model is like: an axis of an archive of the best of each kind."""
@@ -249,6 +256,21 @@ class MeasureConfig(_Block):
             raise ValueError(f"got low {self.low:g} and high {self.high:g}, expected low < high.")
         return self
 
+
+class ScalariseConfig(_Block):
+    """How several objectives become the one number that the searcher is told."""
+
+    kind: Literal["weighted", "chebyshev", "achievement"] = Field(
+        default="chebyshev",
+        description="weighted adds them; chebyshev takes the one furthest behind the best known; "
+        "achievement the one furthest behind (or least ahead of) the aspiration.",
+    )
+    weights: dict[str, float] | None = Field(
+        default=None, description="Objective → its importance; equal if absent, 0 if left out."
+    )
+    aspiration: dict[str, float] | None = Field(
+        default=None, description="(achievement) objective → the raw value that is aspired to."
+    )
 
     @model_validator(mode="after")
     def _is_complete(self) -> "ScalariseConfig":
@@ -317,6 +339,11 @@ class SearchConfig(_Block):
         default=None,
         description="Search several objectives with a searcher of one, by one number made of them.",
     )
+    measures: dict[str, MeasureConfig] = Field(
+        default_factory=dict,
+        description="(map_elites, cma_me, cma_mae) what models are like; the best of each kind is "
+        "kept.",
+    )
     phases: list[PhaseConfig] | None = Field(
         default=None,
         min_length=2,
@@ -331,11 +358,6 @@ class SearchConfig(_Block):
     )
     recipes: list[str] = Field(
         default_factory=list, description="Recipe files of the user's that generation 0 tries too."
-    )
-    measures: dict[str, MeasureConfig] = Field(
-        default_factory=dict,
-        description="(map_elites, cma_me, cma_mae) what models are like; the best of each kind is "
-        "kept.",
     )
     finalists: int = Field(
         default=16,
@@ -420,7 +442,7 @@ class RunConfig(_Block):
         default=None, description="A name in sources: base model, config, tokenizer."
     )
     sources: dict[str, SourceConfig] = Field(
-        min_length=1, description="Models that may contribute."
+        default_factory=dict, description="Models that may contribute."
     )
     recipe: RecipeConfig = Field(
         default_factory=RecipeConfig,
@@ -428,6 +450,10 @@ class RunConfig(_Block):
     )
     dataflow: DataflowConfig | None = Field(
         default=None, description="The route through layers of sources and stages."
+    )
+    network: NetworkConfig | None = Field(
+        default=None,
+        description="A small network to evolve from scratch, instead of sources and recipe.",
     )
     evaluators: dict[str, EvaluatorConfig] = Field(min_length=1, description="Tasks, by name.")
     objectives: dict[str, ObjectiveConfig] = Field(
@@ -458,3 +484,18 @@ class RunConfig(_Block):
         if best is None or {"searcher", "phases"} & set(search):
             return raw
         return {**raw, "search": {**search, "searcher": best}}
+
+    @model_validator(mode="after")
+    def _sources_or_network(self) -> "RunConfig":
+        if self.network is None:
+            if not self.sources:
+                raise ValueError("sources is missing or empty. Name the models to merge.")
+            return self
+        wrong = {"sources", "base", "recipe", "dataflow"} & self._changed()
+        if wrong:
+            raise ValueError(
+                f"{min(wrong)} has no meaning beside network, which has no sources. Remove it."
+            )
+        if self.search.phases is not None:
+            raise ValueError("search.phases has no meaning beside network. Remove it.")
+        return self

@@ -128,6 +128,14 @@ class Evaluator(Protocol):
         """Return the task's number from per-example ``values`` of shape ``(n, width)``."""
 
 
+def needs_network(evaluator: object) -> bool:
+    """Say if an evaluator, or a class of them, scores networks and no language models.
+
+    Its ``prepare`` and ``score`` get an ``evaluation.network_model.NetworkModel``.
+    """
+    return bool(getattr(evaluator, "needs_network", False))
+
+
 @runtime_checkable
 class Grouped(Protocol):
     """An evaluator over several tasks may have these; an interval then draws within each task."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from evomerge.evaluation.language_model import LanguageModel
 from evomerge.evaluation.protocol import Evaluator, ExampleRecord, Metric
 from evomerge.execution.protocol import BlockRef, BlockScores
 
@@ -22,13 +21,13 @@ class TaskScores:
     """Scores blocks of tasks with one resident model.
 
     Args:
-        model: The model; its weights change underneath.
+        model: A LanguageModel or NetworkModel; its weights change underneath.
 
     Attributes:
         limits: Task → most rows of its batches, where memory ran out on more.
     """
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: Any) -> None:
         self.limits: dict[str, int] = {}
         self._model = model
         self._prepared: dict[TaskSplit, Any] = {}

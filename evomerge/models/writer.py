@@ -84,7 +84,7 @@ def write_checkpoint(
     """
     out = Path(out)
     shards = _shards(specs, max_shard_bytes)
-    with _new_folder(out, sum(spec.n_bytes for spec in specs)) as folder:
+    with whole_folder(out, sum(spec.n_bytes for spec in specs)) as folder:
         _write_shards(folder, shards, tensors)
         _write_config(folder, copy_from, config_changes or {})
         for source, name in _copied_files(copy_from, tokenizer_from):
@@ -99,7 +99,7 @@ def write_checkpoint(
 
 
 @contextmanager
-def _new_folder(out: Path, n_bytes: int) -> Iterator[Path]:
+def whole_folder(out: Path, n_bytes: int) -> Iterator[Path]:
     """Give a temporary folder that becomes ``out`` when all goes well, and vanishes when not."""
     temporary = None
     try:

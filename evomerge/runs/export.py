@@ -7,6 +7,7 @@ from typing import Literal
 from evomerge.config.run import SourceConfig
 from evomerge.config.yaml_text import dump_yaml
 from evomerge.errors import LedgerError
+from evomerge.recipes.lineage import is_lineage
 from evomerge.recipes.recipe import Recipe, Source
 from evomerge.runs.reading.card import model_card
 from evomerge.runs.reading.results import CandidateDetails, RunResults
@@ -41,6 +42,8 @@ def export(path: Path, candidate: str, out: Path, *, format: Format = "hf") -> P
     try:
         details = results.show(candidate)
         rows = {row.candidate_id: row for row in results.records.candidates()}
+        if is_lineage(details.recipe) and format != "recipe":
+            return _export_network(results, details, out, format)
         if format == "hf":
             _check_sound(details)
             section, pictures = card_section(details.recipe)
@@ -76,6 +79,22 @@ def _export_checkpoint(details: CandidateDetails, out: Path, card: Mapping[str, 
     merger = Merger(checkpoints, {source.name: source for source in recipe.sources})
     extra = {**card, RECIPE_FILE: dump_yaml(dict(details.recipe))}
     return merge_to_disk(recipe, merger, out, extra_files=extra)
+
+
+def _export_network(
+    results: RunResults, details: CandidateDetails, out: Path, format: Format
+) -> Path:
+    """Write an evolved network's weights, which are no language model's checkpoint."""
+    from evomerge.recipes.lineage import parse_lineage
+    from evomerge.runs.networks import export_network, network_card
+
+    if format == "mergekit":
+        raise LedgerError("an evolved network has no mergekit file. Leave --format out.")
+    _check_sound(details)
+    row = results.row
+    texts = {"README.md": network_card(details, row), RECIPE_FILE: dump_yaml(dict(details.recipe))}
+    recipe = parse_lineage(details.recipe)
+    return export_network(out, recipe, row, results.records.ledger, texts)
 
 
 def _mergekit(recipe: Recipe) -> str:

@@ -14,8 +14,6 @@ import numpy as np
 from evomerge.errors import LedgerError, RunFailedError
 from evomerge.evaluation.intervals import Estimate
 from evomerge.execution.protocol import Failure
-from evomerge.merging.registry import METHODS
-from evomerge.recipes.files import load_recipe
 from evomerge.recipes.recipe import Recipe
 from evomerge.runs.driver.heart import held_run
 from evomerge.runs.driver.state import TEST, SearchState
@@ -27,6 +25,7 @@ from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.objectives import Objective
 from evomerge.runs.reading.comparison import Difference, paired_difference
 from evomerge.runs.reading.references import Reference, references
+from evomerge.runs.recipes import stored_recipe
 from evomerge.runs.rescoring import OnModel, Rescorer
 from evomerge.runs.setup.prepare import Prepared
 from evomerge.runs.start import prepare_stored
@@ -172,7 +171,7 @@ class _Reporter:
         best = str(self._state.final["best"])
         others = references(self._prepared)
         stored = self._state.candidates[best]
-        recipe = load_recipe(self._records.recipe(stored.recipe_hash), METHODS.declarations())
+        recipe = stored_recipe(self._records.recipe(stored.recipe_hash))
         self._writer.add_references([(item.row, item.recipe.to_dict()) for item in others])
         ids = [*(item.row.candidate_id for item in others), best]
         self._writer.decide("open_test", {"candidates": ids})

@@ -7,8 +7,6 @@ from pathlib import Path
 from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.protocol import Executor, Outcome
 from evomerge.execution.registry import Crew
-from evomerge.merging.registry import METHODS
-from evomerge.recipes.files import load_recipe
 from evomerge.recipes.recipe import Recipe
 from evomerge.runs.driver.heart import held_run
 from evomerge.runs.driver.plan import needed_numbers
@@ -19,6 +17,7 @@ from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.rows import RunRow
 from evomerge.runs.ledger.writer import RunWriter
+from evomerge.runs.recipes import stored_recipe
 from evomerge.runs.setup.prepare import Prepared
 from evomerge.runs.start import prepare_stored
 
@@ -52,7 +51,8 @@ class Rescorer:
         if not missing:
             return
         prepared = self._prepared
-        executor = InprocessExecutor(Crew(prepared.worker))
+        runner = prepared.runner(self._writer.ledger, self._row.run_id)
+        executor = InprocessExecutor(Crew(runner))
         scorer = Scorer(
             self._writer.ledger,
             prepared.evaluators,
@@ -111,5 +111,5 @@ def validate(
         models = []
         for name in candidates:
             stored = records.recipe(rescorer.state.candidates[name].recipe_hash)
-            models.append((name, name, load_recipe(stored, METHODS.declarations())))
+            models.append((name, name, stored_recipe(stored)))
         rescorer.score(models, VALIDATION)

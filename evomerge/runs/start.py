@@ -21,8 +21,10 @@ from evomerge.runs.driver.plan import Plan
 from evomerge.runs.folder import RunFolder, check_free, driver_lock, new_folder, write_run
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
-from evomerge.runs.ledger.rows import RunRow
+from evomerge.runs.ledger.rows import STOPPING, RunRow
 from evomerge.runs.ledger.writer import RunWriter
+from evomerge.runs.reading.references import panel_members
+from evomerge.runs.recipes import stored_recipe
 from evomerge.runs.setup.builders import facts_of, make_executor
 from evomerge.runs.setup.prepare import Prepared, prepare
 from evomerge.runs.versions import versions_now
@@ -55,6 +57,7 @@ def new_run(
     out: Path | None = None,
     reuse: bool = True,
     plugins: Sequence[Path] = (),
+    run_id: str | None = None,
 ) -> Iterator[OpenRun]:
     """Check ``config``, store a new run and hold its folder until the block ends.
 
@@ -64,6 +67,7 @@ def new_run(
         out: The run's folder; ``runs/NAME`` if None.
         reuse: Take scores that other runs of the ledger have.
         plugins: Plug-in files to load.
+        run_id: Its id, 32 hexadecimal digits; a random one if None.
 
     Raises:
         ConfigError: All mistakes in the run file, and with them that the folder is taken.
@@ -83,7 +87,7 @@ def new_run(
     with new_folder(path):
         ledger = Ledger.open(prepared.config.ledger, create=True)
         with contextlib.closing(ledger):
-            row = _row(prepared, reuse=reuse)
+            row = _row(prepared, run_id or uuid.uuid4().hex, reuse=reuse)
             RunWriter(ledger, row.run_id).create(row)
             folder = write_run(
                 path,
@@ -93,7 +97,7 @@ def new_run(
                 config=dump_config(prepared.config),
             )
             with held_run(ledger, row.run_id) as epoch:
-                plan = _plan(prepared, prepared.config, row, prepared.starts, path)
+                plan = _plan(prepared, prepared.config, row, prepared.starts, path, ledger)
                 run = Run(RunRecords(ledger, row.run_id), plan, epoch=epoch)
                 yield OpenRun(run, folder, prepared)
 
@@ -117,6 +121,7 @@ def stored_run(
     folder = RunFolder.open(path)
     with driver_lock(path), contextlib.closing(Ledger.open(folder.ledger)) as ledger:
         records = RunRecords(ledger, folder.run_id)
+        stale = max((item.sequence for item in records.requests(*STOPPING)), default=0)
         row = records.run()
         config = changed_config(row.config, overrides, where=str(folder.config_file))
         mended = _mended_plugins(row) and not _has_scores(records)
@@ -127,7 +132,8 @@ def stored_run(
         with held_run(ledger, folder.run_id) as epoch:
             if mended:
                 RunWriter(ledger, folder.run_id, epoch).decide("mend", _mending(row, prepared))
-            run = Run(records, _plan(prepared, config, row, row.starts, path), epoch=epoch)
+            plan = _plan(prepared, config, row, row.starts, path, ledger)
+            run = Run(records, plan, epoch=epoch, stale=stale)
             if any(text.partition("=")[0].strip() == "search.budget" for text in overrides):
                 run.extend(config.search.budget)
             yield OpenRun(run, folder, prepared)
@@ -141,12 +147,14 @@ def prepare_stored(path: Path) -> tuple[RunFolder, Prepared, RunRow]:
     """
     folder = RunFolder.open(path)
     with contextlib.closing(Ledger.open(folder.ledger, read_only=True)) as ledger:
-        row = RunRecords(ledger, folder.run_id).run()
+        records = RunRecords(ledger, folder.run_id)
+        row, panel = records.run(), records.panel()
     where = str(folder.config_file)
     config = changed_config(row.config, (), where=where)
     files = _stored_plugins(row)
     prepared = prepare(config, where=where, plugins=files, find_starts=False, plan=False)
     _check_unchanged(row, prepared)
+    prepared.objectives.panel.fill(panel)
     return folder, prepared, row
 
 
@@ -187,9 +195,9 @@ def _differences(one: Any, other: Any, key: str = "") -> list[str]:
     return [] if one == other else [key]
 
 
-def _row(prepared: Prepared, *, reuse: bool) -> RunRow:
+def _row(prepared: Prepared, run_id: str, *, reuse: bool) -> RunRow:
     return RunRow(
-        run_id=uuid.uuid4().hex,
+        run_id=run_id,
         name=prepared.config.name,
         started_s=time.time(),
         config=prepared.config.model_dump(mode="json", by_alias=True),
@@ -218,12 +226,14 @@ def _plan(
     row: RunRow,
     starts: Sequence[tuple[str, Genome]],
     folder: Path,
+    ledger: Ledger,
 ) -> Plan:
     execution = config.execution
+    runner = prepared.runner(ledger, row.run_id, folder)
     return Plan(
         space=prepared.space,
         searcher=prepared.make_searcher(starts, budget=row.config["search"]["budget"]),
-        executor=make_executor(config, prepared.worker, folder=folder, run_id=row.run_id),
+        executor=make_executor(config, runner, folder=folder, run_id=row.run_id),
         evaluators=prepared.evaluators,
         objectives=prepared.objectives,
         finalists=config.search.finalists,
@@ -241,6 +251,8 @@ def _plan(
         disk_budget_gb=execution.disk_budget_gb,
         folder=folder,
         sizes=prepared.sizes,
+        panel=panel_members(prepared),
+        read_recipe=stored_recipe,
     )
 
 

@@ -147,6 +147,10 @@ class M2N2Searcher:
         """The archive, in the order of joining."""
         return tuple(self._members)
 
+    def living(self) -> list[str]:
+        """Return the ids of the archive's members."""
+        return [member.id for member in self._members]
+
     def ask(self, n: int | None = None) -> list[Proposal]:
         """Return ``n`` proposals: starts that are left, then children of the archive."""
         size = self._book.size(n, self._children)

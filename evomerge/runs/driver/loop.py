@@ -15,16 +15,19 @@ from evomerge.runs.driver.dialogue import Dialogue
 from evomerge.runs.driver.dispatch import Dispatcher
 from evomerge.runs.driver.enough import StopRules, Watch
 from evomerge.runs.driver.finals import FinalistsPace, Finals
+from evomerge.runs.driver.injections import Injections
 from evomerge.runs.driver.pace import GenerationPace, Pace, SteadyPace
+from evomerge.runs.driver.panel import PanelStage
 from evomerge.runs.driver.patience import GivenUp, Patience
 from evomerge.runs.driver.plan import Plan, needed_numbers
 from evomerge.runs.driver.recovery import left_behind
-from evomerge.runs.driver.replay import replay
+from evomerge.runs.driver.replay import REPLAYED, replay
 from evomerge.runs.driver.scoring import Scored, Scorer
 from evomerge.runs.driver.settling import Settler, Tally
 from evomerge.runs.driver.snapshots import RememberedSearcher
 from evomerge.runs.driver.spool import Spool
 from evomerge.runs.driver.state import SEARCH, SearchState
+from evomerge.runs.driver.steering import Steering
 from evomerge.runs.driver.stops import Stops
 from evomerge.runs.driver.upkeep import EVERY_S, Upkeep
 from evomerge.runs.events import (
@@ -54,6 +57,8 @@ class Run:
         records: The run's rows; the run itself is stored already.
         plan: What to run.
         epoch: This driver's, from ``heart.held_run``; None where nobody else can drive the run.
+        stale: Number of the last request that was made before this driver took the run up: to
+            pause or cancel it then isn't meant for this driver.
         clock: Seconds of a monotonic clock; all time that the loop measures is by it.
     """
 
@@ -63,10 +68,12 @@ class Run:
         plan: Plan,
         *,
         epoch: int | None = None,
+        stale: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.records = records
         self.plan = plan
+        self._stale = stale
         self._clock = clock
         self._began = clock()
         self._row = records.run()
@@ -74,6 +81,7 @@ class Run:
         if plan.in_driver:
             # A candidate scored in this process may be what ended it; elsewhere it can't be.
             self._state.lost.update((name, split) for name, split, _ in self._state.orphans)
+        plan.objectives.panel.fill(self._state.references())
         feasible = [
             item
             for item in self._state.scored(SEARCH).values()
@@ -100,7 +108,7 @@ class Run:
         replay(
             self._searcher,
             plan.space,
-            records.decisions("ask", "tell"),
+            [d for d in records.decisions(*REPLAYED) if "refused" not in d.body],
             self._state.candidates,
             versions_then=self._row.versions,
             versions_now=now,
@@ -136,6 +144,9 @@ class Run:
         self._dispatcher = Dispatcher(
             plan.executor, scorer, writer, self._patience, in_driver=plan.in_driver
         )
+        injections = Injections(
+            self._searcher, plan.space, writer, self._patience, plan.read_recipe
+        )
         self._dialogue = Dialogue(
             self._searcher,
             plan.space,
@@ -147,6 +158,7 @@ class Run:
             self._examples,
             self._watch(),
             self._measures_of,
+            injections,
         )
         self._stops = Stops(
             state,
@@ -166,6 +178,15 @@ class Run:
             self._dispatcher,
             self._dialogue,
         )
+        self._panel = PanelStage(
+            plan.panel,
+            plan.objectives,
+            state,
+            self._dispatcher,
+            writer,
+            self._patience,
+            self._stops,
+        )
         self._finals = Finals(
             plan.finalists, state, plan.objectives, writer, self._patience, self._stops
         )
@@ -175,11 +196,14 @@ class Run:
             self._patience,
             plan,
             stop=lambda message: self._stops.ask("disk", plan.grace_s, message),
+            end=lambda kind: self.request_stop(kind, None if kind == "pause" else 0.0),
+            stale=self._stale,
             snapshot=self._snapshot,
+            living=self._living,
+            steer=Steering(records, self._patience, injections).take_up,
             clock=self._clock,
         )
 
-    def _watch(self) -> Watch | None:
     def _measures(self, candidate_id: str) -> tuple[float, ...]:
         """Return a scored candidate's measures."""
         return self.plan.objectives.measured(self._state.estimates[SEARCH][candidate_id])
@@ -188,11 +212,12 @@ class Run:
         """Return the recipes of all that candidates are or will be made of, as far as is known."""
         state, searcher = self._state, self.plan.searcher
         settled = state.estimates[SEARCH].keys() | state.failures[SEARCH].keys()
-        names = {name for name in state.candidates if name not in settled}
+        names = {name for name in state.candidates if name not in settled} | state.untold.keys()
         names.update(*(state.candidates[name].parents for name in tuple(names)))
         names.update(searcher.living() if isinstance(searcher, Archived) else ())
         return {state.candidates[name].recipe_hash for name in names}
 
+    def _watch(self) -> Watch | None:
         """Return what ends the search early; without rules there is nothing to read back for."""
         if self.plan.stop_rules == StopRules():
             return None
@@ -204,7 +229,7 @@ class Run:
         """Ask ``drive`` to end once what is running has finished; safe in a signal handler.
 
         Args:
-            reason: ``user`` or ``signal``; the first one given stands.
+            reason: ``user``, ``signal``, ``pause`` or ``cancel``; the first one given stands.
             grace_s: Seconds that running candidates get, None for as long as they take; the
                 earliest end stands.
         """
@@ -255,7 +280,9 @@ class Run:
             if state.final is None:
                 self.plan.executor.start()
                 yield from self._recover()
-                yield from self._work(self._pace())
+                yield from self._panel.score(self._work)
+                if self._stops.asked is None:
+                    yield from self._work(self._pace())
                 if self._stops.asked is None:
                     yield from self._finals.rescore(self._score_finalists)
             if self._stops.asked is None:

@@ -11,6 +11,8 @@ from evomerge.runs.ledger.rows import CandidateRow
 from evomerge.runs.setup.prepare import Prepared
 from evomerge.runs.setup.spaces import recipe_spec
 
+UNIFORM = "uniform average"
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -28,7 +30,12 @@ class Reference:
 
 
 def references(prepared: Prepared) -> list[Reference]:
-    """Return base, sources and the uniform average of what the run merges, in that order."""
+    """Return base, sources and the uniform average of what the run merges, in that order.
+
+    Networks that are evolved from scratch have nothing to be compared with.
+    """
+    if not prepared.sources:
+        return []
     found = []
     sources = [item.source for item in prepared.sources.values()]
     spec = replace(recipe_spec(prepared.config, sources), dataflow=None)
@@ -46,6 +53,13 @@ def references(prepared: Prepared) -> list[Reference]:
         )
         found.append(Reference(label, recipe, row))
     return found
+
+
+def panel_members(prepared: Prepared) -> list[tuple[CandidateRow, Recipe]]:
+    """Return base and sources, which a run scores first where a stability needs them."""
+    if not prepared.objectives.needs_panel:
+        return []
+    return [(item.row, item.recipe) for item in references(prepared) if item.row.origin != UNIFORM]
 
 
 def _form(prepared: Prepared, stage: dict[str, Any]) -> dict[str, Any]:
@@ -74,4 +88,4 @@ def _stages(prepared: Prepared) -> Iterator[tuple[str, str, dict[str, Any]]]:
         )
     )
     if len(merged) > 1:
-        yield "uniform", "uniform average", {"method": "linear", "inputs": merged}
+        yield "uniform", UNIFORM, {"method": "linear", "inputs": merged}

@@ -127,7 +127,7 @@ def diagnose(config: RunConfig | None = None, *, where: str = "", pilot: bool = 
         sources = open_sources(config.sources, [])
         evaluators = build_evaluators(evaluator_specs(config), [])
         memory = _memory(config, sources, evaluators)
-    base = config.base or next(iter(config.sources))
+    base = config.base or next(iter(config.sources), "")
     return Diagnosis(
         machine=machine,
         sources=tuple(_describe(name, item, sources.get(base)) for name, item in sources.items()),
@@ -146,6 +146,8 @@ def _memory(
     evaluators: Mapping[str, Evaluator],
 ) -> MemoryPlan | None:
     """Plan the memory of a run that can't start, where enough of it is sound."""
+    if not config.sources:
+        return None
     base = config.base or next(iter(config.sources))
     tokenizer = config.recipe.tokenizer or base
     if set(sources) < set(config.sources) or not {base, tokenizer} <= set(sources):

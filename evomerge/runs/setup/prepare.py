@@ -16,6 +16,8 @@ from evomerge.errors import (
 )
 from evomerge.evaluation.protocol import Evaluator
 from evomerge.execution.devices import numeric_class, parse_device, resolve_device, unseen_class
+from evomerge.execution.network_worker import NetworkSpec
+from evomerge.execution.protocol import RunnerSpec
 from evomerge.execution.worker import WorkerSpec
 from evomerge.merging.engine import Merger
 from evomerge.merging.registry import METHODS
@@ -24,7 +26,8 @@ from evomerge.recipes.declarations import load_plugin_file
 from evomerge.recipes.files import load_recipe
 from evomerge.recipes.recipe import Source
 from evomerge.recipes.space import Genome, SearchSpace
-from evomerge.runs.ledger.database import check_ledger_url
+from evomerge.runs.ledger.database import Ledger, check_ledger_url
+from evomerge.runs.networks import FOLDER, LedgerRecipes
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.setup.bounds import bounded, with_ends
 from evomerge.runs.setup.builders import (
@@ -37,6 +40,7 @@ from evomerge.runs.setup.builders import (
 )
 from evomerge.runs.setup.memory import MemoryPlan
 from evomerge.runs.setup.memory_check import ELSEWHERE, check_memory, prefix_bytes
+from evomerge.runs.setup.networks import check_evaluators, network_space, network_spec
 from evomerge.runs.setup.phases import Phases
 from evomerge.runs.setup.sources import OpenedSource, open_source, open_sources
 from evomerge.runs.setup.spaces import Spaces
@@ -74,13 +78,27 @@ class Prepared:
     starts: tuple[tuple[str, Genome], ...]
     evaluators: Mapping[str, Evaluator]
     objectives: Objectives
-    worker: WorkerSpec
+    worker: WorkerSpec | NetworkSpec
     numeric_class: str
     plugins: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     memory: MemoryPlan | None = None
     sizes: Sizes | None = None
     phases: Phases | None = None
+
+    def runner(self, ledger: Ledger, run_id: str, folder: Path | None = None) -> RunnerSpec:
+        """Return what workers of a stored run are built from.
+
+        Args:
+            ledger: The run's.
+            run_id: The run.
+            folder: The run's folder, where evolved networks are kept; None keeps them in memory.
+        """
+        if not isinstance(self.worker, NetworkSpec):
+            return self.worker
+        kept = None if folder is None else folder.absolute() / FOLDER
+        url = ledger.url.render_as_string(hide_password=False)
+        return replace(self.worker, folder=kept, recipe_of=LedgerRecipes(url, run_id))
 
     def make_searcher(
         self, starts: Sequence[tuple[str, Genome]] | None = None, *, budget: int | None = None
@@ -127,11 +145,10 @@ def prepare(
     sources = open_sources(config.sources, problems)
     base = _source_name(config.base, "base", config, problems)
     tokenizer = _source_name(config.recipe.tokenizer, "recipe.tokenizer", config, problems) or base
-    spaces = Spaces(sources, base)
-    phases = Phases(config, spaces) if config.search.phases else None
-    space = phases.check(problems) if phases else spaces.checked(config, problems)
-    specs = evaluator_specs(config)
-    evaluators = build_evaluators(specs, problems)
+    phases = Phases(config, Spaces(sources, base)) if config.search.phases else None
+    space = phases.check(problems) if phases else _space(config, sources, base, problems)
+    evaluators = build_evaluators(evaluator_specs(config), problems)
+    check_evaluators(config, evaluators, problems)
     objectives = build_objectives(config, evaluators, problems, warnings)
     expected = _expected_class(config, problems)
     starts: tuple[tuple[str, Genome], ...] = ()
@@ -142,7 +159,7 @@ def prepare(
     if objectives is not None and not problems:
         objectives = bounded(objectives, evaluators, sources, problems, warnings)
     memory = None
-    if plan and not problems:
+    if plan and sources and not problems:
         memory = check_memory(config, sources, base, tokenizer, evaluators, problems)
     if problems or space is None or objectives is None:
         raise ConfigError(where, problems)
@@ -161,7 +178,11 @@ def prepare(
         starts=starts,
         evaluators=evaluators,
         objectives=objectives,
-        worker=_worker(config, sources, base, tokenizer, plugins, evaluators, memory),
+        worker=(
+            _worker(config, sources, base, tokenizer, plugins, evaluators, memory)
+            if sources
+            else network_spec(config, plugins, evaluators)
+        ),
         numeric_class=expected,
         plugins=loaded,
         warnings=tuple(warnings),
@@ -169,6 +190,15 @@ def prepare(
         sizes=_sizes(sources, base, objectives),
         phases=phases,
     )
+
+
+def _space(
+    config: RunConfig, sources: Mapping[str, OpenedSource], base: str, problems: list[Problem]
+) -> SearchSpace | None:
+    """Return the space of a search without phases."""
+    if config.network is not None:
+        return network_space(config, problems)
+    return Spaces(sources, base).checked(config, problems)
 
 
 def _merger(sources: Mapping[str, OpenedSource]) -> Merger:
@@ -216,7 +246,7 @@ def _load_plugin(path: Path) -> tuple[str, str]:
 def _source_name(name: str | None, key: str, config: RunConfig, problems: list[Problem]) -> str:
     """Return the source that ``name`` names; the first one for None."""
     if name is None:
-        return "" if key == "recipe.tokenizer" else next(iter(config.sources))
+        return "" if key == "recipe.tokenizer" else next(iter(config.sources), "")
     if name not in config.sources:
         hint = nearest(name, config.sources)
         problems.append(Problem(key, f"no source is called {name!r}; {hint}"))
