@@ -225,7 +225,8 @@ class OptunaSearcher:
 
         return optuna.create_study(
             storage=optuna.storages.InMemoryStorage(),
-            directions=["maximize"] * self._n_objectives,
+            # NSGA-III normalises as if all were minimised, whatever a study's directions say.
+            directions=["minimize"] * self._n_objectives,
         )
 
     def _draw(
@@ -301,16 +302,18 @@ class OptunaSearcher:
             self._shrink()
 
     def _enter(self, told: Told, values: tuple[float, ...]) -> None:
+        """Finish a trial with the losses that belong to utilities ``values``."""
         import optuna
 
         number = self._trials.pop((told.ask, told.index))
+        losses = [-value for value in values]
         if told.violation:
             set_violation(self._study, number, told.violation)
         trial = self._study.get_trials(deepcopy=False)[number]
         if not -1 < generation_of(trial, self._sampler_name) < self._generation:
-            self._study.tell(number, list(values))
+            self._study.tell(number, losses)
             return
-        late = moved_to(trial, values, self._sampler_name, self._generation)
+        late = moved_to(trial, losses, self._sampler_name, self._generation)
         self._study.tell(number, state=optuna.trial.TrialState.FAIL)
         self._study.add_trial(late)
 

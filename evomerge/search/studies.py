@@ -61,7 +61,7 @@ def best_first(trials: Sequence[Any]) -> list[Any]:
     if not trials:
         return []
     violations = [sum(trial.constraints.values()) for trial in trials]
-    ranks = pareto_ranks([trial.values for trial in trials], violations)
+    ranks = pareto_ranks(-np.array([trial.values for trial in trials]), violations)
     return [trials[index] for index in np.argsort(ranks, kind="stable")]
 
 
@@ -70,13 +70,13 @@ def generation_of(trial: Any, sampler: str) -> int:
     return int(trial.system_attrs.get(f"{sampler}:generation", -1))
 
 
-def moved_to(trial: Any, values: tuple[float, ...], sampler: str, generation: int) -> Any:
-    """Return ``trial`` as a new one of another generation, finished with ``values``."""
+def moved_to(trial: Any, losses: Sequence[float], sampler: str, generation: int) -> Any:
+    """Return ``trial`` as a new one of another generation, finished with ``losses``."""
     import optuna
 
     return optuna.trial.create_trial(
         params=trial.params,
         distributions=trial.distributions,
-        values=list(values),
+        values=losses,
         system_attrs={**trial.system_attrs, f"{sampler}:generation": generation},
     )

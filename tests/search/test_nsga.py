@@ -1,10 +1,17 @@
 """NSGA-II, NSGA-III and MOTPE: they find fronts, keep constraints, go on from a snapshot."""
 
 import json
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
+from optuna import create_study
+from optuna.distributions import FloatDistribution
+from optuna.samplers import NSGAIIISampler, NSGAIISampler, TPESampler
+from optuna.samplers.nsgaii import PolynomialMutation, SBXCrossover
 
+from evomerge.recipes.space import SearchSpace
 from evomerge.search.fronts import hypervolume
 from evomerge.search.nsga import divisions
 from evomerge.search.protocol import Evaluation, Proposal, Restorable, Searcher, build_searcher
@@ -64,6 +71,42 @@ def test_a_restored_searcher_goes_on_alike(name: str) -> None:
         for searcher in (whole, other):
             searcher.tell(answer([*late, *first]))
         late = []
+
+
+def alone(name: str, space: SearchSpace, asks: int, seed: int) -> list[list[float]]:
+    """Return the points that Optuna gets to by itself, with the same random numbers an ask."""
+    if name == "motpe":
+        kind: Any = partial(TPESampler, multivariate=True, constant_liar=True)
+    else:
+        kind = {"nsga2": NSGAIISampler, "nsga3": NSGAIIISampler}[name]
+        made = {"crossover": SBXCrossover(), "mutation": PolynomialMutation(eta=20.0)}
+        more = {"dividing_parameter": 14} if name == "nsga3" else {}
+        kind = partial(kind, population_size=15, crossover_prob=0.9, **made, **more)
+    study = create_study(directions=["minimize"] * 2)
+    cube = {gene.name: FloatDistribution(0, 1) for gene in space.genes}
+    points = []
+    for ask in range(asks):
+        words = np.random.SeedSequence((seed, ask, 1)).generate_state(1)
+        study.sampler = kind(seed=int(words[0]))
+        trials = [study.ask(cube) for _ in range(15)]
+        for trial in trials:
+            x = space.snap(np.array([[trial.params[name] for name in cube]]))[0]
+            study.tell(trial, [-value for value in zdt2(x)])
+            points.append(x.tolist())
+    return points
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", NAMES)
+def test_between_optuna_and_a_run_nothing_is_lost(name: str) -> None:
+    space = box(3)
+    searcher = build_searcher(name, space, seed=4, n_objectives=2, options={"population": 15})
+    found = []
+    for _ in range(8):
+        proposals = searcher.ask()
+        found += [p.genome.tolist() for p in proposals]
+        searcher.tell([Evaluation(p.id, zdt2(p.genome)) for p in reversed(proposals)])
+    assert found == alone(name, space, 8, 4)
 
 
 def test_directions_fit_into_the_population() -> None:

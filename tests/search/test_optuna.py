@@ -59,12 +59,12 @@ def test_two_objectives_find_a_front() -> None:
     def values(x: NDArray[np.float64]) -> tuple[float, float]:
         return -float(((x - 0.2) ** 2).sum()), -float(((x - 0.8) ** 2).sum())
 
-    for _ in range(12):
+    for _ in range(20):
         proposals = searcher.ask()
         searcher.tell([Evaluation(p.id, values(p.genome)) for p in proposals])
     # On the front all coordinates are equal, between 0.2 and 0.8.
     spread = np.mean([np.ptp(p.genome) for p in proposals])
-    assert spread < 0.3
+    assert spread < 0.35  # of points at random: 0.5
 
 
 def test_the_window_keeps_the_best_and_the_latest() -> None:
@@ -79,7 +79,7 @@ def test_the_window_keeps_the_best_and_the_latest() -> None:
         searcher.tell([Evaluation(p.id, (sphere(p.genome),)) for p in proposals])
     assert max(sizes) < 100
     assert sizes != sorted(sizes)
-    best = max(searcher._study.trials, key=lambda t: t.values[0] if t.values else -9)
+    best = min(searcher._study.trials, key=lambda t: t.values[0] if t.values else 9)
     assert best.params["g0"] == pytest.approx(0.3)
 
 
@@ -91,7 +91,7 @@ def test_results_of_trials_that_left_the_window_still_count() -> None:
         searcher.tell([Evaluation(p.id, (sphere(p.genome),)) for p in searcher.ask()])
     searcher.tell([Evaluation(p.id, (1.0,)) for p in late])
     searcher.ask()
-    assert searcher._study.best_value == 1.0
+    assert searcher._study.best_value == -1.0
 
 
 def test_failures_take_the_worst_value_as_soon_as_there_is_one() -> None:
@@ -101,7 +101,7 @@ def test_failures_take_the_worst_value_as_soon_as_there_is_one() -> None:
     searcher.tell([Evaluation(p.id, (float(i),)) for i, p in enumerate(second)])
     searcher.ask()
     told = [t.values for t in searcher._study.trials if t.values]
-    assert sorted(v[0] for v in told) == [0.0] * 5 + [1.0, 2.0, 3.0]
+    assert sorted(-v[0] for v in told) == [0.0] * 5 + [1.0, 2.0, 3.0]
 
 
 def test_genes_that_dont_count_arent_asked_for() -> None:
