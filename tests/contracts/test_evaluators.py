@@ -15,6 +15,8 @@ from evomerge.recipes.declarations import load_plugin_file
 from tests.fixtures_models import tiny_model
 
 ROOT = Path(__file__).parents[2]
+OF_NETWORKS = ("digits",)
+"""They score no language models; see tests/evaluators."""
 PLUGINS = ("arithmetic", "forgetting", "language_id", "negative_flips")
 BUILT_IN = ("generation", "lm_eval", "log_likelihood", "multiple_choice", "perplexity")
 MEASURED = ("latency",)
@@ -22,7 +24,7 @@ MEASURED = ("latency",)
 SIZES = {"search": 11, "validation": 5, "test": 4}
 SMALL = {"splits": SIZES, "block_size": 4, "batch_size": 3}
 
-for plugin in PLUGINS:
+for plugin in (*PLUGINS, *OF_NETWORKS):
     load_plugin_file(ROOT / "evaluators" / f"{plugin}.py")
 
 
@@ -100,7 +102,7 @@ def build(kind: str, options: dict[str, Any], seed: int = 0) -> Any:
 
 
 def test_the_suite_covers_everything_registered() -> None:
-    assert set(EVALUATORS.names()) == {*PLUGINS, *BUILT_IN, *MEASURED}
+    assert set(EVALUATORS.names()) == {*PLUGINS, *BUILT_IN, *MEASURED, *OF_NETWORKS}
 
 
 every = pytest.mark.parametrize("kind", [*BUILT_IN, *PLUGINS])
