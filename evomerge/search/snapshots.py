@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from evomerge.errors import SearchError
 
-PACKAGES = ("cma", "cmaes", "evomerge.search")
+PACKAGES = ("cma", "cmaes", "evomerge.search", "ribs")
 """Packages whose objects a snapshot may hold."""
 _CONTAINERS = {"list": list, "tuple": tuple, "dict": dict, "set": set, "deque": deque}
 
