@@ -17,8 +17,15 @@ Z = 1.959963984540054
 
 BOOTSTRAP_SAMPLES = 1000
 
-AGGREGATES = ("mean", "min", "max", "soft_min", "soft_max")
+STABILITY = "stability"
+"""1 minus the standard deviation of the parts, each in units of its spread over a panel of models.
+"""
+
+AGGREGATES = ("mean", "min", "max", "soft_min", "soft_max", STABILITY)
 """How an objective may combine its parts."""
+
+Scales = Sequence[tuple[float, float]]
+"""Mean and standard deviation of each part over a panel of models."""
 
 TEMPERATURE = 0.05
 """Of soft minima and maxima, in the parts' unit: made for scores from 0 to 1."""
@@ -159,12 +166,13 @@ def combine(
     estimates: Sequence[Estimate],
     weights: Sequence[float] | None = None,
     temperature: float = TEMPERATURE,
+    scales: Scales | None = None,
 ) -> Estimate:
     """Return the mean, or (softly) the smallest or largest of independent estimates, with interval.
 
     The interval of a mean adds the squared distances of the parts' bounds (MOVER); that of a soft
-    minimum or maximum does so with the shares that the parts have in its slope. That of a minimum
-    or maximum is the minimum or maximum of the bounds.
+    minimum or maximum, and of a stability, does so with the parts' slopes. That of a minimum or
+    maximum is the minimum or maximum of the bounds.
 
     Args:
         aggregate: One of ``AGGREGATES``.
@@ -172,6 +180,7 @@ def combine(
         weights: (mean) Weight of each, at least one above 0; equal if None.
         temperature: (soft_min, soft_max) In the parts' unit; towards 0 it is the minimum or
             maximum, towards infinity the mean.
+        scales: (stability) of each part; None makes the whole missing.
 
     Raises:
         EvaluationError: The weights don't fit the parts.
@@ -179,7 +188,7 @@ def combine(
     Source: Zou and Donner 2008, "Construction of confidence limits about effect measures".
     """
     values = [part.value for part in estimates]
-    value = combine_values(aggregate, values, weights, temperature)
+    value = combine_values(aggregate, values, weights, temperature, scales)
     if math.isnan(value):
         return MISSING
     n = sum(part.n for part in estimates)
@@ -187,13 +196,30 @@ def combine(
         pick = min if aggregate == "min" else max
         low, high = pick(part.low for part in estimates), pick(part.high for part in estimates)
         return Estimate(value, low, high, n)
-    shares = _shares(weights, len(estimates))
+    if aggregate == STABILITY:
+        assert scales is not None, "else it is missing"
+        slopes = _stability_slopes(values, scales)
+        low, high = _moved(value, slopes, estimates)
+        return Estimate(value, low, min(high, 1.0), n)
+    slopes = _shares(weights, len(estimates))
     if aggregate != "mean":
-        shares = _soft_shares(aggregate, values, temperature)
-    pairs = list(zip(shares, estimates, strict=True))
-    below = math.sqrt(sum((share * (part.value - part.low)) ** 2 for share, part in pairs))
-    above = math.sqrt(sum((share * (part.high - part.value)) ** 2 for share, part in pairs))
-    return Estimate(value, value - below, value + above, n)
+        slopes = _soft_shares(aggregate, values, temperature)
+    low, high = _moved(value, slopes, estimates)
+    return Estimate(value, low, high, n)
+
+
+def _moved(
+    value: float, slopes: Sequence[float], estimates: Sequence[Estimate]
+) -> tuple[float, float]:
+    """Return the interval of a value that moves with each part by a slope (MOVER)."""
+    below = above = 0.0
+    for slope, part in zip(slopes, estimates, strict=True):
+        down, up = slope * (part.value - part.low), slope * (part.high - part.value)
+        if slope < 0:
+            down, up = up, down
+        below += down * down
+        above += up * up
+    return value - math.sqrt(below), value + math.sqrt(above)
 
 
 def combine_values(
@@ -201,6 +227,7 @@ def combine_values(
     values: Sequence[float],
     weights: Sequence[float] | None = None,
     temperature: float = TEMPERATURE,
+    scales: Scales | None = None,
 ) -> float:
     """Return what ``combine`` does, without intervals.
 
@@ -209,12 +236,15 @@ def combine_values(
         values: The parts; one that is NaN, or none at all, makes the whole NaN.
         weights: (mean) Weight of each, at least one above 0; equal if None.
         temperature: (soft_min, soft_max) In the parts' unit.
+        scales: (stability) of each part; None makes the whole NaN.
 
     Raises:
         EvaluationError: The weights don't fit the parts.
     """
     if not values or any(map(math.isnan, values)):
         return math.nan
+    if aggregate == STABILITY:
+        return math.nan if scales is None else 1.0 - float(_standardised(values, scales).std())
     if aggregate in ("min", "max"):
         return min(values) if aggregate == "min" else max(values)
     if aggregate in ("soft_min", "soft_max"):
@@ -247,3 +277,23 @@ def _shares(weights: Sequence[float] | None, n: int) -> list[float]:
         )
     total = sum(given)
     return [weight / total for weight in given]
+
+
+def _standardised(values: Sequence[float], scales: Scales) -> NDArray[np.float64]:
+    """Return the parts in units of the panel's spread; one on which it is equal stays raw."""
+    pairs = zip(values, scales, strict=True)
+    return np.array([(value - mean) / (spread or 1.0) for value, (mean, spread) in pairs])
+
+
+def _stability_slopes(values: Sequence[float], scales: Scales) -> list[float]:
+    """Return how a stability moves with each part.
+
+    Where all parts are equal it falls whichever way one moves; the steepest slope stands for that.
+    """
+    scaled = _standardised(values, scales)
+    n, deviation = len(scaled), float(scaled.std())
+    units = [spread or 1.0 for _, spread in scales]
+    if deviation == 0:
+        return [-1.0 / (math.sqrt(n) * unit) for unit in units]
+    steps = (scaled - scaled.mean()) / (n * deviation)
+    return [float(-step / unit) for step, unit in zip(steps, units, strict=True)]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.errors import SearchError
+from evomerge.evaluation.intervals import STABILITY
 from evomerge.evaluation.objectives import find_metric
 from evomerge.evaluation.protocol import Evaluator, Metric
 from evomerge.runs.driver.state import SEARCH
@@ -17,7 +18,8 @@ from evomerge.runs.objectives import Objectives
 class Examples:
     """The examples of all objectives, one after the other, as utilities in [0, 1].
 
-    Objectives whose numbers have no known range (tokens) or no examples (steps) are left out.
+    Objectives whose numbers have no known range (tokens) or no examples (steps), and stabilities,
+    are left out.
 
     Args:
         objectives: What is optimised.
@@ -30,7 +32,9 @@ class Examples:
     def __init__(self, objectives: Objectives, evaluators: Mapping[str, Evaluator]) -> None:
         self._parts: dict[tuple[str, str], tuple[Metric, bool]] = {}
         for item in objectives.all:
-            for task, name in () if item.is_of_recipe else item.parts:
+            # What is even isn't good: a stability's examples count where another needs them.
+            of_examples = not item.is_of_recipe and item.aggregate != STABILITY
+            for task, name in item.parts if of_examples else ():
                 metric = find_metric(evaluators[task], name, task)
                 if metric.utilities(np.zeros((0, metric.width))) is not None:
                     self._parts[task, name] = metric, item.direction != metric.direction

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from evomerge.errors import EvaluationError
-from evomerge.evaluation.intervals import TEMPERATURE, Estimate
+from evomerge.evaluation.intervals import STABILITY, TEMPERATURE, Estimate, Scales
 from evomerge.evaluation.objectives import combine, combine_values
 from evomerge.runs.ledger.records import Estimates
 
@@ -15,6 +17,31 @@ RECIPE = "(recipe)"
 
 RECIPE_NUMBERS = ("steps", "parameters")
 """What an objective may be made of instead of a task's numbers; see ``runs.sizes``."""
+
+
+class Panel:
+    """Base and sources on the search split: what a stability takes its units from.
+
+    A run scores them before it asks for candidates, once and for all; until then it is empty.
+    """
+
+    def __init__(self, scored: Iterable[Estimates] = ()) -> None:
+        self.fill(scored)
+
+    def fill(self, scored: Iterable[Estimates]) -> None:
+        """Take the models' scores in."""
+        self._scored: list[Estimates] = list(scored)
+        self._scales: dict[tuple[tuple[str, str], ...], Scales] = {}
+
+    def scales(self, parts: tuple[tuple[str, str], ...]) -> Scales | None:
+        """Return mean and standard deviation of each part over the models; None while empty."""
+        if not self._scored:
+            return None
+        if parts not in self._scales:
+            values = np.array([[found[part].value for part in parts] for found in self._scored])
+            pairs = zip(values.mean(axis=0), values.std(axis=0), strict=True)
+            self._scales[parts] = [(float(mean), float(spread)) for mean, spread in pairs]
+        return self._scales[parts]
 
 
 @dataclass(frozen=True)
@@ -30,6 +57,7 @@ class Objective:
         temperature: (soft_min, soft_max) in the parts' unit.
         reference: Value of a useless model, where a hypervolume begins; None where it isn't known.
         ideal: The best value that there can be, where it ends.
+        panel: (stability) The models that it takes its units from.
     """
 
     name: str
@@ -40,6 +68,7 @@ class Objective:
     temperature: float = TEMPERATURE
     reference: float | None = None
     ideal: float | None = None
+    panel: Panel = field(default_factory=Panel, compare=False)
 
     @property
     def is_of_recipe(self) -> bool:
@@ -49,16 +78,23 @@ class Objective:
     def estimate(self, estimates: Estimates) -> Estimate:
         """Return the raw value with its interval, in the declared direction."""
         parts = [estimates[part] for part in self.parts]
-        return combine(self.aggregate, parts, self.weights, self.temperature)
+        return combine(self.aggregate, parts, self.weights, self.temperature, self._scales())
 
     def value(self, estimates: Estimates) -> float:
         """Return the raw value alone, which costs a tenth of its interval."""
-        values = [estimates[part].value for part in self.parts]
-        return combine_values(self.aggregate, values, self.weights, self.temperature)
+        return self.combined([estimates[part].value for part in self.parts])
+
+    def combined(self, values: Sequence[float]) -> float:
+        """Return the raw value from those of its parts."""
+        weights, temperature = self.weights, self.temperature
+        return combine_values(self.aggregate, values, weights, temperature, self._scales())
 
     def utility(self, value: float) -> float:
         """Return ``value`` turned so that larger is better."""
         return value if self.direction == "maximize" else -value
+
+    def _scales(self) -> Scales | None:
+        return self.panel.scales(self.parts) if self.aggregate == STABILITY else None
 
 
 CONSTRAINT = "constraint"
@@ -112,6 +148,7 @@ class Objectives:
     all: tuple[Objective, ...]
     constraints: tuple[Constraint, ...] = ()
     measures: tuple[Measure, ...] = ()
+    panel: Panel = field(default_factory=Panel, compare=False)
 
     @classmethod
     def from_plain(
@@ -120,12 +157,16 @@ class Objectives:
         tasks: Mapping[str, Mapping[str, Any]],
         constraints: Sequence[str] = (),
         measures: Mapping[str, Mapping[str, Any]] | None = None,
+        panel: Panel | None = None,
     ) -> "Objectives":
         """Build them from what a run file has of each, and facts of its tasks.
+
+        ``panel`` is what stabilities take their units from; an empty one if None.
 
         Raises:
             EvaluationError: A constraint that isn't one; the others were checked before.
         """
+        panel = panel or Panel()
         found = []
         for name, raw in config.items():
             parts = [_part(source, tasks) for source in raw["from"]]
@@ -140,13 +181,20 @@ class Objectives:
                     temperature=raw.get("temperature") or TEMPERATURE,
                     reference=raw.get("reference"),
                     ideal=raw.get("ideal"),
+                    panel=panel,
                 )
             )
         return cls(
             tuple(found),
             tuple(_constraint(text, found, tasks) for text in constraints),
             tuple(_measure(name, raw, tasks) for name, raw in (measures or {}).items()),
+            panel,
         )
+
+    @property
+    def needs_panel(self) -> bool:
+        """Say if base and sources have to be scored before any candidate can be judged."""
+        return any(item.aggregate == STABILITY for item in self.all)
 
     @property
     def numbers(self) -> tuple[Objective, ...]:

@@ -142,6 +142,8 @@ def test_the_interval_of_a_soft_minimum_is_that_of_its_weakest_part() -> None:
 def test_one_part_alone_stays_itself() -> None:
     part = Estimate(0.5, 0.4, 0.7, 10)
     for aggregate in AGGREGATES:
+        if aggregate == "stability":
+            continue  # says nothing of one part
         found = combine(aggregate, [part])
         assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.4, 0.7))
 
@@ -189,3 +191,47 @@ def test_a_resample_that_an_aggregate_cannot_take_is_left_out() -> None:
     found = estimate(column([0.0, 1.0, 1.0]), ratio)
     assert found.value == 0.5
     assert (found.low, found.high) == pytest.approx((1 / 3, 1.0))
+
+
+SCALES = [(0.5, 0.1), (0.2, 0.2), (0.4, 0.0)]
+"""Of three parts over a panel; on the last one all of its models are equal."""
+
+
+def test_a_stability_matches_the_worked_example() -> None:
+    # z = (0.6-0.5)/0.1 = 1, (0.2-0.2)/0.2 = 0, (0.4-0.4)/1 = 0: mean 1/3, variance 2/9.
+    found = combine_values("stability", [0.6, 0.2, 0.4], scales=SCALES)
+    assert found == pytest.approx(1 - math.sqrt(2 / 9))
+    assert math.isnan(combine_values("stability", [0.6, 0.2, 0.4])), "the panel isn't scored yet"
+
+
+@given(st.lists(st.floats(-3, 3), min_size=3, max_size=3), st.floats(-2, 2))
+def test_a_stability_says_how_even_a_model_is_and_not_how_good(
+    steps: list[float], better: float
+) -> None:
+    units = [(mean, spread or 1.0) for mean, spread in SCALES]
+    at = [mean + step * unit for (mean, unit), step in zip(units, steps, strict=True)]
+    moved = [mean + (step + better) * unit for (mean, unit), step in zip(units, steps, strict=True)]
+    one = combine_values("stability", at, scales=SCALES)
+    assert one <= 1
+    assert combine_values("stability", moved, scales=SCALES) == pytest.approx(one, abs=1e-9)
+    even = [mean + better * unit for mean, unit in units]
+    assert combine_values("stability", even, scales=SCALES) == pytest.approx(1)
+
+
+def test_a_stabilitys_interval_follows_its_slopes() -> None:
+    parts = [Estimate(v, v - 0.02, v + 0.01, 50) for v in (0.6, 0.2, 0.4)]
+    found = combine("stability", parts, scales=SCALES)
+    deviation = math.sqrt(2 / 9)
+    slopes = [-(2 / 3) / (3 * deviation) / 0.1, (1 / 3) / (3 * deviation) / 0.2]
+    slopes.append((1 / 3) / (3 * deviation))
+    for slope, index in zip(slopes, range(3), strict=True):
+        nudged = [part.value for part in parts]
+        nudged[index] += 1e-6
+        moved = combine_values("stability", nudged, scales=SCALES)
+        assert (moved - found.value) / 1e-6 == pytest.approx(slope, rel=1e-3)
+    # The first falls most by its upper bound (0.01 away), the others by their lower ones.
+    below = [slopes[0] * 0.01, slopes[1] * 0.02, slopes[2] * 0.02]
+    assert found.low == pytest.approx(found.value - math.hypot(*below))
+    even = [Estimate(mean, mean - 0.02, mean + 0.02, 50) for mean, _ in SCALES]
+    found = combine("stability", even, scales=SCALES)
+    assert found.low < found.value == found.high == 1

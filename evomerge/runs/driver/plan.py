@@ -1,18 +1,23 @@
 """What a run is made of besides its records: space, searcher, executor, evaluators, settings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from evomerge.evaluation.protocol import Evaluator
 from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.protocol import Executor
+from evomerge.recipes.recipe import Recipe
 from evomerge.recipes.space import SearchSpace
 from evomerge.runs.driver.enough import StopRules
+from evomerge.runs.ledger.rows import CandidateRow
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.sizes import Sizes
 from evomerge.search.protocol import Searcher
+
+ReadRecipe = Callable[[Mapping[str, Any]], Recipe]
+"""A recipe's plain form → the recipe, or an EvomergeError."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,9 @@ class Plan:
         folder: The run's folder, for results that wait for the ledger, and figures; None for none.
         stop_rules: When to end before the budget is spent.
         sizes: Counts steps and parameters of recipes; None where nothing needs them.
+        panel: Base and sources, which are scored first where a stability needs them.
+        read_recipe: Makes a recipe of its plain form, for recipes that users inject; None where
+            there is no such thing.
     """
 
     space: SearchSpace
@@ -64,6 +72,8 @@ class Plan:
     folder: Path | None = None
     stop_rules: StopRules = field(default_factory=StopRules)
     sizes: Sizes | None = None
+    panel: Sequence[tuple[CandidateRow, Recipe]] = ()
+    read_recipe: ReadRecipe | None = None
 
     @property
     def in_driver(self) -> bool:

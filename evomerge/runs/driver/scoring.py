@@ -37,6 +37,7 @@ class Pending:
         number: The number that its next attempt gets.
         lost: Attempts whose worker ended under it.
         keep_answers: Keep the models' answers too.
+        any_size: It is scored whatever limits its recipe misses: a reference.
     """
 
     candidate_id: str
@@ -45,6 +46,7 @@ class Pending:
     number: int
     lost: int = 0
     keep_answers: bool = False
+    any_size: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -160,7 +162,7 @@ class Scorer:
 
     def _refusal(self, pending: Pending) -> Failure | None:
         """Return why a candidate isn't scored: its recipe alone misses a constraint."""
-        if not self._limits or self._sizes is None or pending.split != SEARCH:
+        if not self._limits or self._sizes is None or pending.any_size or pending.split != SEARCH:
             return None
         try:
             estimates = self._sizes.estimates(pending.recipe)

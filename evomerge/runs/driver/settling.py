@@ -105,7 +105,7 @@ class Settler:
         self._state.attempted(name, split, number, failure, scored.estimates, lost=record.lost)
         if failure is not None and record.lost:
             return AttemptLost(name, number, record.worker, failure.message)
-        if split != SEARCH:
+        if split != SEARCH or name not in self._state.candidates:
             return None
         progress = self._state.progress
         if failure is not None:

@@ -43,6 +43,7 @@ class SearchState:
         streak: (candidate, split) of the latest settled attempts, as long as all failed alike.
         works: Something has been scored.
         ended_by: Rule that cut the budget to what was proposed; empty for none.
+        aside: References that have an outcome on the search split; they count for no budget.
         final: Body of the last ``final`` decision that nothing came after; None otherwise.
     """
 
@@ -62,6 +63,7 @@ class SearchState:
     streak: list[tuple[str, str]] = field(default_factory=list)
     works: bool = False
     ended_by: str = ""
+    aside: set[str] = field(default_factory=set)
     final: Mapping[str, Any] | None = None
 
     @classmethod
@@ -130,6 +132,11 @@ class SearchState:
         found = self.estimates.get(split, {})
         return {name: found[name] for name in self.candidates if name in found}
 
+    def references(self) -> list[Estimates]:
+        """Return what references have on the search split: the panel of a stability."""
+        found = self.estimates.get(SEARCH, {})
+        return [item for name, item in found.items() if name not in self.candidates]
+
     def unsettled(self) -> Iterator[CandidateRow]:
         """Yield the proposals that wait for an evaluation, in the order of asking."""
         return (row for name, row in self.candidates.items() if not self.settled(name))
@@ -141,9 +148,9 @@ class SearchState:
     @property
     def progress(self) -> Progress:
         """Evaluated and failed proposals, and the budget."""
-        # References are never scored on the search split.
-        failed = len(self.failures.get(SEARCH, {}))
-        done = len(self.estimates.get(SEARCH, {}))
+        failures, estimates = self.failures.get(SEARCH, {}), self.estimates.get(SEARCH, {})
+        failed = len(failures) - sum(name in failures for name in self.aside)
+        done = len(estimates) - sum(name in estimates for name in self.aside)
         return Progress(evaluated=done + failed, failed=failed, budget=self.budget)
 
     @property
@@ -186,8 +193,10 @@ class SearchState:
             self.lost[key] += 1
             return
         self.lost.pop(key, None)
-        if split == SEARCH:
+        if split == SEARCH and candidate_id in self.candidates:
             self.untold[candidate_id] = None
+        elif split == SEARCH:
+            self.aside.add(candidate_id)
         if failure is None:
             self.failures.setdefault(split, {}).pop(candidate_id, None)
             self.streak.clear()

@@ -105,6 +105,14 @@ class RunRecords:
         )  # fmt: skip
         return [_attempt(row) for row in self._all(query)]
 
+    def panel(self) -> list[Estimates]:
+        """Return what references have on the search split; see ``runs.objectives.Panel``."""
+        c = tables.candidate.c
+        query = select(c.candidate_id).where(c.run_id == self.run_id, c.kind == "reference")
+        names = [row[0] for row in self._all(query)]
+        found = self.estimates("search") if names else {}
+        return [found[name] for name in names if name in found]
+
     def estimates(self, split: str) -> dict[str, Estimates]:
         """Return candidate → its estimates on ``split``."""
         c = tables.estimate.c

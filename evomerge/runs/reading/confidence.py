@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from evomerge.config.load import parse_config
 from evomerge.errors import ConfigError, Problem
 from evomerge.evaluation.intervals import resamples
-from evomerge.evaluation.objectives import combine_values, find_metric, strata_of
+from evomerge.evaluation.objectives import find_metric, strata_of
 from evomerge.evaluation.protocol import Evaluator
 from evomerge.recipes.declarations import load_plugin_file
 from evomerge.runs.ledger.records import Estimates
@@ -182,8 +182,7 @@ def _combined(objective: Objective, drawn: Sequence[Array]) -> Array:
     if len(drawn) == 1:
         return sign * drawn[0]
     rows = zip(*drawn, strict=True)
-    kind, weights, temperature = objective.aggregate, objective.weights, objective.temperature
-    return sign * np.array([combine_values(kind, row, weights, temperature) for row in rows])
+    return sign * np.array([objective.combined(row) for row in rows])
 
 
 def _aggregates(evaluator: Evaluator, metric: str, values: Array, draws: NDArray[np.intp]) -> Array:

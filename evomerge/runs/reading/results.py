@@ -20,7 +20,7 @@ from evomerge.runs.hypervolume import covered
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import Estimates, RunRecords
 from evomerge.runs.ledger.rows import AttemptRow, CandidateRow
-from evomerge.runs.objectives import Objectives
+from evomerge.runs.objectives import Objectives, Panel
 from evomerge.runs.ranking import pareto_front
 from evomerge.runs.reading.accounting import Query, Spent, cost, device_seconds
 from evomerge.runs.reading.covered import hypervolume_of
@@ -91,13 +91,14 @@ class RunResults:
         self.folder = folder
         self.records = RunRecords(Ledger.open(folder.ledger, read_only=True), folder.run_id)
         self.row = self.records.run()
+        self.state = SearchState.load(self.records, budget=self.row.config["search"]["budget"])
         self.objectives = Objectives.from_plain(
             self.row.config["objectives"],
             self.row.tasks,
             self.row.config.get("constraints", ()),
             self.row.config["search"].get("measures"),
+            Panel(self.state.references()),
         )
-        self.state = SearchState.load(self.records, budget=self.row.config["search"]["budget"])
 
     @classmethod
     def open(cls, path: Path) -> "RunResults":

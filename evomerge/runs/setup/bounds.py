@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from evomerge.config.run import ObjectiveConfig, RunConfig
 from evomerge.errors import Problem
+from evomerge.evaluation.intervals import STABILITY
 from evomerge.evaluation.objectives import combine_values, find_metric
 from evomerge.evaluation.protocol import Evaluator, Metric
 from evomerge.runs.objectives import Objective, Objectives
@@ -71,11 +72,14 @@ def with_ends(config: RunConfig, objectives: Objectives) -> dict[str, ObjectiveC
 def _combined(item: Objective, ends: list[Ends]) -> Ends:
     """Return the objective's own ends: the run file's, or its aggregate of its parts' ends."""
     found: list[float | None] = []
+    if item.aggregate == STABILITY:
+        ends = [(0.0, 1.0)]
     for place, given in enumerate((item.reference, item.ideal)):
         parts = [part[place] for part in ends]
         known = [value for value in parts if value is not None]
         if given is None and len(known) == len(parts):
-            given = combine_values(item.aggregate, known, item.weights, item.temperature)
+            kind = "mean" if item.aggregate == STABILITY else item.aggregate
+            given = combine_values(kind, known, item.weights, item.temperature)
         found.append(given)
     return found[0], found[1]
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from evomerge.config.run import RunConfig
 from evomerge.errors import EvomergeError, Problem, nearest
-from evomerge.evaluation.objectives import check_direction, parse_term
+from evomerge.evaluation.intervals import STABILITY
+from evomerge.evaluation.objectives import Term, check_direction, find_metric, parse_term
 from evomerge.evaluation.protocol import EVALUATORS, SPLITS, Evaluator
 from evomerge.execution.protocol import Executor, RunnerSpec
 from evomerge.execution.registry import EXECUTORS, Crew
@@ -102,7 +103,9 @@ def build_objectives(
                 terms.append(parse_term(entry, evaluators, known))
             except EvomergeError as error:
                 problems.append(Problem(f"objectives.{name}.from[{index}]", str(error)))
-        if warning := check_direction(item.direction, terms, evaluators):
+        if item.aggregate == STABILITY:
+            _check_stability(name, config, terms, evaluators, problems)
+        elif warning := check_direction(item.direction, terms, evaluators):
             warnings.append(f"objectives.{name}: {warning}")
     if problems:
         return None
@@ -121,6 +124,26 @@ def build_objectives(
             message = f"no objective is called {name!r}; {nearest(name, config.objectives)}"
             problems.append(Problem(f"search.stop.target.{name}", message))
     return objectives
+
+
+def _check_stability(
+    name: str,
+    config: RunConfig,
+    terms: Sequence[Term],
+    evaluators: Mapping[str, Evaluator],
+    problems: list[Problem],
+) -> None:
+    """Check that there are models to take units from, and that all parts point one way."""
+    if len(config.sources) < 2:
+        message = "stability compares a model with the sources, and there is one. Add another."
+        problems.append(Problem(f"objectives.{name}.aggregate", message))
+    ways = [find_metric(evaluators[t.evaluator], t.metric, t.evaluator).direction for t in terms]
+    if len(set(ways)) > 1:
+        message = (
+            "stability needs parts of which more is better, or parts of which less is; these mix "
+            "both. Take another metric of one of them."
+        )
+        problems.append(Problem(f"objectives.{name}.from", message))
 
 
 def _check_examples(
