@@ -21,6 +21,7 @@ class Kind(enum.StrEnum):
     evaluators = "evaluators"
     searchers = "searchers"
     executors = "executors"
+    networks = "networks"
 
 
 def register(app: typer.Typer) -> None:
@@ -32,13 +33,13 @@ def register(app: typer.Typer) -> None:
 def list_plugins(
     kind: Annotated[
         Kind,
-        typer.Argument(metavar="KIND", help="methods, evaluators, searchers or executors."),
+        typer.Argument(metavar="KIND", help="methods, evaluators, searchers, executors or networks."),
     ],
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only this one.")] = None,
     plugin: PluginOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List merge methods, evaluators, searchers or executors, with parameters and ranges."""
+    """List merge methods, evaluators, searchers, executors or networks, with parameters and ranges."""
     load_plugins(plugin)
     found = declarations(kind)
     if name is not None:
@@ -146,6 +147,10 @@ def _registry(kind: Kind) -> Any:
         from evomerge.search.protocol import SEARCHERS
 
         return SEARCHERS
+    if kind is Kind.networks:
+        from evomerge.merging.network_registry import NETWORKS
+
+        return NETWORKS
     from evomerge.execution import EXECUTORS
 
     return EXECUTORS

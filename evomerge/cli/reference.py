@@ -70,7 +70,7 @@ def plugins_reference() -> str:
     """Return docs/plugins.md: all that `evomerge list` shows; loads torch."""
     parts = [
         _NOTE,
-        "# Methods, evaluators, searchers and executors",
+        "# Methods, evaluators, searchers, executors and networks",
         "What `evomerge list` shows. Own ones join as told in [extending.md](extending.md).",
     ]
     for kind in Kind:

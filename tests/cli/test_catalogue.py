@@ -28,6 +28,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         ),
         ("searchers", {"cma_es", "optuna", "random", "sobol", "grid"}),
         ("executors", {"inprocess", "local"}),
+        ("networks", {"mlp"}),
     ],
 )  # fmt: skip
 def test_everything_built_in_is_listed_with_its_parameters(kind: str, names: set[str]) -> None:
