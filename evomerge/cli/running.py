@@ -137,7 +137,7 @@ def _conclude(path: Path, end: _End, *, json: bool) -> None:
         if isinstance(end.event, Stopped) and end.event.message:
             say(end.event.message)
         _say_stopped(path, status)
-        if reason == "signal" and not end.interrupted:
+        if reason in ("signal", "pause", "cancel") and not end.interrupted:
             return
         raise typer.Exit(1 if reason == "disk" else INTERRUPTED)
     if end.drained or end.interrupted:

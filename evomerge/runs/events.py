@@ -171,7 +171,8 @@ class Stopped(Event):
 
     Args:
         progress: Counts so far.
-        reason: ``user``, ``signal``, ``disk`` or ``ledger``.
+        reason: ``user``, ``signal``, ``disk``, ``ledger``, or what another process asked for:
+            ``pause``, ``cancel``.
         message: What was the matter, where something was.
     """
 

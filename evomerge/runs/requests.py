@@ -2,6 +2,7 @@
 
 import contextlib
 from pathlib import Path
+from typing import Literal
 
 from evomerge.errors import ExecutionError, LedgerError
 from evomerge.runs.folder import RunFolder
@@ -9,6 +10,30 @@ from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.reading.results import status_of
+
+
+def request_stop(path: Path, kind: Literal["pause", "cancel"]) -> int:
+    """Ask the driver of the run in ``path`` to end; it answers by a decision within seconds.
+
+    Args:
+        path: The run's folder.
+        kind: ``pause`` lets running candidates finish, ``cancel`` leaves them. Either run goes on
+            with a resume.
+
+    Returns:
+        The request's number.
+
+    Raises:
+        LedgerError: It is no run, or nobody drives it.
+    """
+    folder = RunFolder.open(path)
+    state = status_of(path).state
+    if state != "running":
+        raise LedgerError(
+            f"run {folder.name!r} is {state}: nobody drives it, so there is nothing to {kind}."
+        )
+    with contextlib.closing(Ledger.open(folder.ledger)) as ledger:
+        return RunWriter(ledger, folder.run_id).add_request(kind, {})
 
 
 def request_scale(path: Path, workers: int) -> int:

@@ -248,6 +248,7 @@ class FakeRun:
     ledger: str = ""
     make_executor: Callable[["FakeRun"], Executor] | None = None
     epoch: int | None = None
+    stale: int = 0
     clock: Callable[[], float] = time.monotonic
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -319,7 +320,13 @@ class FakeRun:
             folder=self.folder,
             **self.settings,
         )
-        return Run(RunRecords(ledger, self.run_id), plan, epoch=self.epoch, clock=self.clock)
+        return Run(
+            RunRecords(ledger, self.run_id),
+            plan,
+            epoch=self.epoch,
+            stale=self.stale,
+            clock=self.clock,
+        )
 
 
 def facts_of(evaluators: Mapping[str, FakeEvaluator]) -> dict[str, Any]:

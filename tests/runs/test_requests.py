@@ -6,7 +6,8 @@ import pytest
 
 from evomerge.errors import ExecutionError, LedgerError
 from evomerge.runs.folder import driver_lock
-from evomerge.runs.requests import request_scale
+from evomerge.runs.ledger.rows import STOPPING
+from evomerge.runs.requests import request_scale, request_stop
 from tests.cli.conftest import make_run_folder
 from tests.runs.fakes import FakeRun
 from tests.runs.reading.test_status import change
@@ -58,3 +59,13 @@ def test_the_one_worker_in_the_driver_cannot_become_two(fake: FakeRun) -> None:
         with pytest.raises(ExecutionError, match=r"inprocess has one.*execution.executor=local"):
             request_scale(folder, 2)
         request_scale(folder, 1)
+
+
+@pytest.mark.parametrize("kind", STOPPING)
+def test_nobody_is_asked_to_stop_what_nobody_drives(fake: FakeRun, kind: str) -> None:
+    folder = fake.folder / "runs" / "toy"
+    with pytest.raises(LedgerError, match=f"is interrupted.*nothing to {kind}"):
+        request_stop(folder, kind)  # type: ignore[arg-type]  # one of the two
+    with driver_lock(folder):
+        assert request_stop(folder, kind) == 1  # type: ignore[arg-type]  # likewise
+    assert [(row.kind, row.body) for row in fake.records().requests()] == [(kind, {})]

@@ -17,7 +17,7 @@ class StopRequest:
     """Why the run stops, and when it stops waiting for what is running; None: never.
 
     Args:
-        reason: ``user``, ``signal`` or ``disk``.
+        reason: ``user``, ``signal``, ``disk``, ``pause`` or ``cancel``.
         message: What is the matter, if anything.
         until: By the run's clock.
     """

@@ -111,12 +111,16 @@ class LeaseRow:
     granted_s: float
 
 
+STOPPING = ("pause", "cancel")
+"""Requests that end the driver: once what runs has finished, or at once."""
+
+
 @dataclass(frozen=True)
 class RequestRow:
     """What another process says of a run.
 
-    ``scale`` asks its driver for ``{"workers": n}``; ``note`` and ``star`` are remarks on a
-    candidate, which nobody answers.
+    ``scale`` asks its driver for ``{"workers": n}``, those of ``STOPPING`` ask it to end; ``note``
+    and ``star`` are remarks on a candidate, which nobody answers.
     """
 
     sequence: int

@@ -19,7 +19,7 @@ _CLOCKS = {
     "sqlite": "(julianday('now') - 2440587.5) * 86400.0",
     "postgresql": "CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
 }
-_CLEAN = ("user", "signal", "disk", "ledger")
+_CLEAN = ("user", "signal", "disk", "ledger", "pause", "cancel")
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class Status:
         name, run_id, folder: Which run.
         state: ``running``, ``finished``, ``stopped`` (cleanly), ``failed`` (equal failures in a
             row, nothing scored, no workers) or ``interrupted`` (its process is gone).
-        reason: Why it stopped (``user``, ``signal``, ``disk``, ``ledger``) or failed
-            (``identical_failures``, ``no_scores``, ``executor``).
+        reason: Why it stopped (``user``, ``signal``, ``disk``, ``ledger``, ``pause``, ``cancel``)
+            or failed (``identical_failures``, ``no_scores``, ``executor``).
         driver: ``HOST:PID`` of the driver, where one is known.
         mode: ``generation`` or ``async``.
         progress: Candidates evaluated and failed, and the budget.

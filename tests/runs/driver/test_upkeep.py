@@ -8,6 +8,7 @@ from evomerge.errors import ExecutionError
 from evomerge.execution.protocol import WorkerState
 from evomerge.runs.driver import upkeep
 from evomerge.runs.events import Asked, Finished, Scaled, Stopped, WorkerGone, WorkerJoined
+from evomerge.runs.ledger.rows import STOPPING
 from evomerge.runs.ledger.writer import RunWriter
 from tests.runs.driver.test_workers import BUDGET, Clock, make, scripted
 from tests.runs.fakes import FakeRun, ScriptedExecutor
@@ -33,6 +34,36 @@ def test_a_run_is_scaled_while_it_goes_on(tmp_path: Path) -> None:
     again = run.resume()
     again.extend(70)
     assert not any(isinstance(event, Scaled) for event in again.drive())
+
+
+@pytest.mark.parametrize("kind", STOPPING)
+def test_another_process_can_end_the_driver(tmp_path: Path, kind: str) -> None:
+    run = make(tmp_path, budget=60, make_executor=scripted(slots=2), clock=Clock())
+    events = []
+    for event in run.start().drive():
+        if isinstance(event, Asked) and event.ask == 2:
+            RunWriter(run.records().ledger.open(run.url), run.run_id).add_request(kind, {})
+        events.append(event)
+    assert isinstance(events[-1], Stopped)
+    assert events[-1].reason == kind
+    assert events[-1].progress.evaluated < 60
+    assert [item.body for item in run.records().decisions(kind)] == [{"request": 1}]
+    # What was handed out is finished before a pause, and left before a cancel.
+    abandoned = run.records().decisions("stop")[-1].body["abandoned"]
+    assert bool(abandoned) == (kind == "cancel")
+    # Answered once: the next driver goes on to the end.
+    assert isinstance(list(run.resume().drive())[-1], Finished)
+
+
+def test_a_driver_heeds_no_stop_that_was_meant_for_one_before(tmp_path: Path) -> None:
+    run = make(tmp_path, make_executor=scripted(slots=2), clock=Clock())
+    run.start()
+    for kind in ("pause", "scale"):
+        RunWriter(run.records().ledger.open(run.url), run.run_id).add_request(kind, {"workers": 3})
+    run.stale = 2
+    events = list(run.resume().drive())
+    assert isinstance(events[-1], Finished)
+    assert [event.workers for event in events if isinstance(event, Scaled)] == [3]
 
 
 def test_a_request_that_can_not_be_met_is_answered_too(tmp_path: Path) -> None:
