@@ -20,6 +20,7 @@ from evomerge.config import (
     DataflowConfig,
     EvaluatorConfig,
     ExecutionConfig,
+    MeasureConfig,
     NetworkConfig,
     ObjectiveConfig,
     PhaseConfig,
@@ -46,6 +47,7 @@ _BLOCKS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("`search.phases[i]`", PhaseConfig),
     ("`search.stop`", StopConfig),
     ("`search.scalarise`", ScalariseConfig),
+    ("`search.measures.NAME`", MeasureConfig),
     ("`execution`", ExecutionConfig),
 )
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true/false"}
