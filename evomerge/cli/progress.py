@@ -22,6 +22,7 @@ from evomerge.runs.events import (
     Rescoring,
     Scaled,
     Started,
+    Steered,
     WorkerGone,
     WorkerJoined,
 )
@@ -148,6 +149,9 @@ def sentence(event: Event) -> str | None:
             return f"worker {event.worker} is gone{f': {event.reason}' if event.reason else ''}"
         case Scaled():
             return f"workers from now on: {event.workers}"
+        case Steered():
+            refused = f" was refused: {event.refused}" if event.refused else ""
+            return f"{event.action} {event.subject}{refused}"
         case LedgerAway():
             return f"the ledger is away, results wait on the disk: {event.message}"
         case LedgerBack():

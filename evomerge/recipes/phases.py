@@ -78,8 +78,8 @@ class PhasedSpace(SearchSpace):
         return self._space(int(genome.get(PHASE, 0))).recipe(rest)
 
     def genome_of(self, recipe: Recipe) -> dict[str, Any]:
-        """Return the genome of the first phase that stands for ``recipe``."""
-        return {PHASE: 0, **self._spaces[0].genome_of(recipe)}
+        """Return the genome of the phase at hand that stands for ``recipe``."""
+        return {PHASE: len(self._spaces) - 1, **self._spaces[-1].genome_of(recipe)}
 
     def warm_starts(self) -> Sequence[tuple[str, Genome]]:
         """Return (label, genome) of the first phase's known-good recipes."""

@@ -214,6 +214,21 @@ class Scaled(Event):
 
 
 @dataclass(frozen=True)
+class Steered(Event):
+    """The run took up what a user asked of it, or refused it.
+
+    Args:
+        action: ``inject``, ``ban``, ``unban``, ``pin`` or ``unpin``.
+        subject: The recipe's label, or the candidate.
+        refused: Why not; empty where it was done.
+    """
+
+    action: str
+    subject: str
+    refused: str = ""
+
+
+@dataclass(frozen=True)
 class LedgerAway(Event):
     """The database can't be written just now; results wait on the disk until it can."""
 

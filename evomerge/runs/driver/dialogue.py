@@ -13,6 +13,7 @@ from evomerge.execution.protocol import Failure
 from evomerge.recipes.recipe import Recipe
 from evomerge.recipes.space import SearchSpace
 from evomerge.runs.driver.enough import Watch
+from evomerge.runs.driver.injections import Injections
 from evomerge.runs.driver.patience import Patience
 from evomerge.runs.driver.replay import MeasuresOf, evaluations_of
 from evomerge.runs.driver.scoring import Pending
@@ -48,6 +49,7 @@ class Dialogue:
         examples: Utilities of single examples; None for a searcher that needs none.
         watch: Says when it is enough before the budget is spent; None for never.
         measures_of: Gives a candidate's measures; None for a searcher that needs none.
+        injections: Recipes from outside; None for none.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Dialogue:
         examples: FreshExamples | None = None,
         watch: Watch | None = None,
         measures_of: MeasuresOf | None = None,
+        injections: Injections | None = None,
     ) -> None:
         self._searcher = searcher
         self._space = space
@@ -73,7 +76,13 @@ class Dialogue:
         self._examples = examples
         self._watch = watch
         self._measures_of = measures_of
+        self._injections = injections
         self._fresh: dict[str, Recipe] = {}  # stored here and not yet scored
+
+    def before_ask(self) -> Iterator[Event]:
+        """Give the searcher what has come from outside since it was asked last."""
+        if self._injections is not None:
+            yield from self._injections.hand_over()
 
     def ask(self, n: int | None) -> list[Proposal]:
         """Return what the searcher proposes; it counts once it is stored."""

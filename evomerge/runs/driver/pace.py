@@ -84,6 +84,7 @@ class GenerationPace:
             yield from self._dialogue.enough(0, self._tally.spent.held_device_s)
             if state.progress.evaluated >= state.budget or state.exhausted:
                 return
+            yield from self._dialogue.before_ask()
             yield from self._dialogue.store(self._dialogue.ask(None), None)
             ask = len(state.generations) - 1
         rows = (r for r in state.generations[ask] if not state.settled(r.candidate_id))
@@ -165,6 +166,7 @@ class SteadyPace:
         yield from self._dialogue.enough(outstanding, self._tally.spent.held_device_s)
         n = self._wanted()
         if n:
+            yield from self._dialogue.before_ask()
             self._thought = _Thought(self._dialogue.ask, n, in_line=self._in_line)
             if self._thought.done(QUICK_S):
                 yield from self._store(self._thought)

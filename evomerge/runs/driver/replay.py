@@ -8,14 +8,18 @@ from numpy.typing import NDArray
 
 from evomerge.errors import LedgerError
 from evomerge.recipes.space import SearchSpace
+from evomerge.runs.driver.injections import start_of
 from evomerge.runs.ledger.rows import CandidateRow, DecisionRow
-from evomerge.search.protocol import Evaluation, Proposal, Searcher
+from evomerge.search.protocol import Evaluation, Proposal, Searcher, inject
 
 ExamplesOf = Callable[[str], NDArray[np.float64]]
 """Candidate id → utilities of its examples, shape ``(n,)``, in [0, 1]."""
 
 MeasuresOf = Callable[[str], tuple[float, ...]]
 """Candidate id → its measures."""
+
+REPLAYED = ("ask", "tell", "inject")
+"""Decisions that a searcher has lived; of what was injected those that weren't refused."""
 
 
 def replay(
@@ -32,13 +36,14 @@ def replay(
 ) -> None:
     """Bring a fresh ``searcher`` to where the ledger says it was.
 
-    The first decision is always replayed, so that a searcher that proposes something else is found
+    The first ask is always replayed, so that a searcher that proposes something else is found
     even where a stored state then covers the rest.
 
     Args:
         searcher: Just built, with the seed, options and starts of the run.
         space: The run's space.
-        decisions: The run's decisions in order; only asks and tells are looked at.
+        decisions: The run's decisions in order; only asks, tells and what was injected are looked
+            at.
         candidates: Id → stored candidate.
         versions_then: Package versions when the run was started.
         versions_now: Package versions now.
@@ -50,8 +55,9 @@ def replay(
         LedgerError: The searcher proposes something else than what is stored.
     """
     covered = 0
+    first = next((i for i, decision in enumerate(decisions) if decision.kind == "ask"), 0)
     for index, decision in enumerate(decisions):
-        if index == 1:
+        if index == first + 1:
             covered = recall(decisions)
         if index < covered:
             continue
@@ -65,6 +71,8 @@ def replay(
                 )
         elif decision.kind == "tell":
             searcher.tell(evaluations_of(decision.body["results"], examples_of, measures_of))
+        elif decision.kind == "inject":
+            inject(searcher, start_of(space, decision.body["label"], decision.body["genome"]))
 
 
 def evaluations_of(

@@ -21,7 +21,14 @@ import numpy as np
 import evomerge.search
 from evomerge.errors import SearchError
 from evomerge.runs.ledger.rows import DecisionRow
-from evomerge.search.protocol import Evaluation, Proposal, Restorable, Searcher
+from evomerge.search.protocol import (
+    Evaluation,
+    Proposal,
+    Restorable,
+    Searcher,
+    Start,
+    inject,
+)
 from evomerge.search.snapshots import Snapshot
 
 logger = logging.getLogger(__name__)
@@ -82,11 +89,20 @@ class RememberedSearcher:
         if self._since_s >= max(EVERY_S, SHARE * self._write_s):
             self._write()
 
+    def inject(self, start: Start) -> None:
+        """Have the searcher propose ``start`` at its next ask.
+
+        Raises:
+            SearchError: It takes nothing from outside, or not this.
+        """
+        inject(self._searcher, start)
+        self._history.injected(start.label)
+
     def recall(self, decisions: Sequence[DecisionRow]) -> int:
         """Take up the stored state; return how many of ``decisions`` it covers, 0 if it can't be.
 
         Args:
-            decisions: All asks and tells of the run, in order.
+            decisions: All asks, tells and injections of the run, in order.
         """
         if self._file is None or not self._file.exists():
             return 0
@@ -155,11 +171,16 @@ class _History:
         ]
         self._add("tell " + " ".join(parts))
 
+    def injected(self, label: str) -> None:
+        self._add(f"inject {label}")
+
     def lived(self, decision: DecisionRow) -> None:
         if decision.kind == "ask":
             self.asked(decision.body["candidates"])
+        elif decision.kind == "inject":
+            self.injected(decision.body["label"])
         else:
-            self.told((name, values) for name, values, _ in decision.body["results"])
+            self.told((name, values) for name, values, *_ in decision.body["results"])
 
     def _add(self, line: str) -> None:
         self.count += 1
