@@ -19,8 +19,9 @@ import torch
 from tiny_llama import tiny_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from evomerge.evaluation.spec import EvaluatorSpec
 from evomerge.execution.protocol import BlockRef, Job
-from evomerge.execution.worker import EvaluatorSpec, Worker, WorkerSpec
+from evomerge.execution.worker import Worker, WorkerSpec
 from evomerge.recipes.recipe import Recipe, Source, Stage, StageInput
 
 SOURCES = ("base", "left", "right")

@@ -36,8 +36,9 @@ from transformers import (
     MixtralConfig,
 )
 
+from evomerge.evaluation.spec import EvaluatorSpec
 from evomerge.execution.protocol import BlockRef, Job
-from evomerge.execution.worker import EvaluatorSpec, Worker, WorkerSpec
+from evomerge.execution.worker import Worker, WorkerSpec
 from evomerge.merging.routing import Router
 from evomerge.models.lock import lock_folder
 from evomerge.recipes.paths import PATH, PathSpace

@@ -14,11 +14,11 @@ import torch
 
 from evomerge.evaluation.network_model import NetworkModel
 from evomerge.evaluation.protocol import Evaluator
+from evomerge.evaluation.spec import EvaluatorSpec
 from evomerge.execution.devices import make_repeatable, numeric_class, resolve_device
 from evomerge.execution.failures import failure_of
 from evomerge.execution.protocol import BlockScores, Failure, Job, Outcome
 from evomerge.execution.task_scores import TaskScores, by_task
-from evomerge.execution.worker import EvaluatorSpec
 from evomerge.merging.evolving import Nursery
 from evomerge.merging.network_registry import NETWORKS
 from evomerge.recipes.declarations import load_plugin_file

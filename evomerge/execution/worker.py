@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from evomerge.evaluation.language_model import LanguageModel
-from evomerge.evaluation.protocol import EVALUATORS, SPLITS, Evaluator
+from evomerge.evaluation.protocol import SPLITS, Evaluator
+from evomerge.evaluation.spec import EvaluatorSpec
 from evomerge.execution.devices import (
     make_repeatable,
     must_spread,
@@ -39,31 +40,6 @@ PREFIX_BYTES = 1 << 28
 
 SEARCH = SPLITS[0]
 """The split on which routes are scored as they are searched."""
-
-
-@dataclass(frozen=True)
-class EvaluatorSpec:
-    """What an evaluator is built from, in any process.
-
-    Args:
-        name: Its name in the run file.
-        type: Registered evaluator.
-        seed: The run's seed.
-        options: Its settings.
-    """
-
-    name: str
-    type: str
-    seed: int
-    options: Mapping[str, Any]
-
-    def build(self) -> Evaluator:
-        """Build the evaluator.
-
-        Raises:
-            EvaluationError: Its data or settings don't fit.
-        """
-        return EVALUATORS.get(self.type).value(self.name, seed=self.seed, **self.options)
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from evomerge.evaluation.intervals import Estimate
 from evomerge.evaluation.language_model import LanguageModel
 from evomerge.evaluation.objectives import estimate_task
 from evomerge.evaluation.protocol import SPLITS, Evaluator
+from evomerge.evaluation.spec import EvaluatorSpec
 from evomerge.execution.devices import resolve_device
-from evomerge.execution.worker import EvaluatorSpec
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.models.finite import check_finite
 from evomerge.models.hub import locate
 from evomerge.models.lock import lock_folder
-from evomerge.runs.setup.builders import build_evaluators, evaluator_specs
+from evomerge.runs.setup.evaluators import build_evaluators, evaluator_specs
 
 OnBlock = Callable[[str, int, int], None]
 """Called with task, examples scored, examples in all."""

@@ -25,7 +25,8 @@ from evomerge.runs.ledger.rows import STOPPING, RunRow
 from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.reading.references import panel_members
 from evomerge.runs.recipes import stored_recipe
-from evomerge.runs.setup.builders import facts_of, make_executor
+from evomerge.runs.setup.builders import make_executor
+from evomerge.runs.setup.evaluators import facts_of
 from evomerge.runs.setup.prepare import Prepared, prepare
 from evomerge.runs.versions import versions_now
 

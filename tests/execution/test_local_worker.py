@@ -9,11 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from evomerge.evaluation.spec import EvaluatorSpec
 from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.local import LocalExecutor
 from evomerge.execution.protocol import LOST, BlockRef, Job, Outcome
 from evomerge.execution.registry import Crew
-from evomerge.execution.worker import EvaluatorSpec, WorkerSpec
+from evomerge.execution.worker import WorkerSpec
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.models.lock import lock_folder
 from evomerge.recipes.recipe import Recipe, Source, Stage, StageInput

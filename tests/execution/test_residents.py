@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from evomerge.evaluation.language_model import LanguageModel
+from evomerge.evaluation.spec import EvaluatorSpec
 from evomerge.execution.protocol import BlockRef, Job, Outcome
-from evomerge.execution.worker import EvaluatorSpec, Worker, WorkerSpec
+from evomerge.execution.worker import Worker, WorkerSpec
 from evomerge.merging.engine import Merger
 from evomerge.merging.routing import Router
 from evomerge.merging.stream import merge_to_disk

@@ -10,9 +10,10 @@ import torch
 from evomerge.errors import MergeError, NotFiniteError
 from evomerge.evaluation.language_model import LanguageModel
 from evomerge.evaluation.protocol import ExampleRecord, Metric
+from evomerge.evaluation.spec import EvaluatorSpec
 from evomerge.execution.failures import failure_of
 from evomerge.execution.protocol import BlockRef, Job
-from evomerge.execution.worker import EvaluatorSpec, Worker, WorkerSpec
+from evomerge.execution.worker import Worker, WorkerSpec
 from evomerge.models.lock import lock_folder
 from evomerge.recipes.recipe import Recipe, Source, Stage, StageInput
 from tests.fixtures_models import tiny_model

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from evomerge.evaluation.spec import EvaluatorSpec
 from evomerge.execution.devices import numeric_class
 from evomerge.execution.protocol import BlockRef, Job, Outcome
-from evomerge.execution.worker import EvaluatorSpec, Worker, WorkerSpec
+from evomerge.execution.worker import Worker, WorkerSpec
 from evomerge.models.lock import lock_folder
 from evomerge.recipes.recipe import Recipe, Source, Stage, StageInput
 from tests.fixtures_models import tiny_model

@@ -21,7 +21,7 @@ from evomerge.runs.ledger.records import Estimates
 from evomerge.runs.ledger.rows import RunRow
 from evomerge.runs.objectives import Objective, Objectives
 from evomerge.runs.reading.comparison import Scores
-from evomerge.runs.setup.builders import build_evaluators, evaluator_specs
+from evomerge.runs.setup.evaluators import build_evaluators, evaluator_specs
 from evomerge.search.fronts import pareto_ranks
 
 SAMPLES = 1000

@@ -11,7 +11,7 @@ from evomerge.errors import EvomergeError, Problem, ProblemsError
 from evomerge.evaluation.protocol import SPLITS, Evaluator
 from evomerge.models.licences import conflicts
 from evomerge.models.tokenizers import tokenizer_differences
-from evomerge.runs.setup.builders import build_evaluators, evaluator_specs
+from evomerge.runs.setup.evaluators import build_evaluators, evaluator_specs
 from evomerge.runs.setup.machine import Machine, inspect_machine
 from evomerge.runs.setup.memory import MemoryPlan
 from evomerge.runs.setup.memory_check import check_memory

@@ -17,7 +17,7 @@ from evomerge.recipes.lineage import NETWORK, LineageSpace
 from evomerge.recipes.recipe import Source
 from evomerge.runs.networks import no_recipes
 from evomerge.runs.objectives import RECIPE_NUMBERS
-from evomerge.runs.setup.builders import evaluator_specs
+from evomerge.runs.setup.evaluators import evaluator_specs
 
 
 def network_space(config: RunConfig, problems: list[Problem]) -> LineageSpace | None:

@@ -8,7 +8,7 @@ from evomerge.errors import ConfigError, Problem, ProblemsError
 from evomerge.evaluation.protocol import SPLITS
 from evomerge.models import hub
 from evomerge.models.hub import Located
-from evomerge.runs.setup.builders import build_evaluators, evaluator_specs
+from evomerge.runs.setup.evaluators import build_evaluators, evaluator_specs
 
 
 @dataclass(frozen=True)

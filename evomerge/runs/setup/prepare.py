@@ -31,13 +31,12 @@ from evomerge.runs.networks import FOLDER, LedgerRecipes
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.setup.bounds import bounded, with_ends
 from evomerge.runs.setup.builders import (
-    build_evaluators,
     build_objectives,
     check_executor,
     check_searcher,
-    evaluator_specs,
     make_searcher,
 )
+from evomerge.runs.setup.evaluators import build_evaluators, evaluator_specs
 from evomerge.runs.setup.memory import MemoryPlan
 from evomerge.runs.setup.memory_check import ELSEWHERE, check_memory, prefix_bytes
 from evomerge.runs.setup.networks import check_evaluators, network_space, network_spec

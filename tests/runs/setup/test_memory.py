@@ -10,7 +10,7 @@ import torch
 from evomerge.config.load import parse_config
 from evomerge.errors import ConfigError
 from evomerge.evaluation.sketch import Pass, Sketch, SketchModel
-from evomerge.execution.worker import EvaluatorSpec
+from evomerge.evaluation.spec import EvaluatorSpec
 from evomerge.models.checkpoint import Checkpoint
 from evomerge.runs.setup import memory_check
 from evomerge.runs.setup.memory import CUDA_BYTES, GPU, MAIN, PROCESS_BYTES, Demand, plan_memory
