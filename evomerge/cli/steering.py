@@ -1,4 +1,4 @@
-"""Commands that say something of a run's candidates: ``note`` and ``star``."""
+"""Commands that steer a search or remark on its candidates: ``inject``, ``note``, ``star``."""
 
 from typing import Annotated
 
@@ -12,8 +12,41 @@ UndoOption = Annotated[bool, typer.Option("--undo", help="Take it back.")]
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to ``app``."""
+    app.command("inject")(inject)
     app.command("note")(note)
     app.command("star")(star)
+
+
+def inject(
+    run: RunArgument,
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="A recipe file, or RUN:CANDIDATE of another run."),
+    ],
+    label: Annotated[
+        str | None, typer.Option("--label", metavar="NAME", help="What to call it.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Have a search try a recipe: its searcher proposes it at the next ask and learns from it.
+
+    It counts in the budget. A run that nobody drives takes it up when it is resumed.
+    """
+    from evomerge.runs.steering import request_inject
+
+    path = find_run(run)
+    found = request_inject(path, recipe, label=label)
+    when = {
+        "running": "It is proposed at the searcher's next ask.",
+        "finished": f"Give the run more candidates: evomerge resume {path} --set search.budget=N",
+    }.get(found.state, f"It is proposed when the run goes on: evomerge resume {path}")
+    _tell(
+        json=json,
+        text=f"Took {found.label}. {when}",
+        run=path,
+        request=found.request,
+        label=found.label,
+    )
 
 
 def note(

@@ -3,6 +3,7 @@
 from evomerge.search.protocol import (
     SEARCHERS,
     Evaluation,
+    Injectable,
     Proposal,
     Restorable,
     Searcher,
@@ -14,6 +15,7 @@ from evomerge.search.snapshots import Snapshot
 __all__ = [
     "SEARCHERS",
     "Evaluation",
+    "Injectable",
     "Proposal",
     "Restorable",
     "Searcher",

@@ -37,3 +37,23 @@ def test_notes_and_stars_are_shown(run: Path) -> None:
 
 def test_an_unknown_candidate_has_no_star(run: Path) -> None:
     assert "has no candidate '7-7'" in mistake("star", run, "7-7")[0]
+
+
+def test_a_recipe_is_injected_and_scored_when_the_run_goes_on(workspace: Path) -> None:
+    call("run", "run.yaml")
+    (workspace / "mine.yaml").write_text(
+        "base: base\n"
+        "sources: {base: {path: models/base}, sort: {path: models/sort}, "
+        "reverse: {path: models/reverse}}\n"
+        "parameters: [{method: task_arithmetic, inputs: [sort, reverse], weights: [0.3, 0.4]}]\n"
+        "dtype: float32\n"
+    )
+    found = call_json("inject", "runs/toy", "mine.yaml", "--label", "by hand")
+    assert (found["request"], found["label"]) == (1, "by hand")
+    _, err = call("inject", "runs/toy", "mine.yaml")
+    assert err == (
+        "Took mine. Give the run more candidates: evomerge resume runs/toy --set search.budget=N\n"
+    )
+    assert "inject by hand\n" in call("resume", "runs/toy", "--set", "search.budget=12")[1]
+    lines = mistake("inject", "runs/toy", "mine.yaml")
+    assert "has that recipe already" in lines[0]
