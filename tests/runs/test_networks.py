@@ -17,6 +17,7 @@ from evomerge.recipes.declarations import load_plugin_file
 from evomerge.runs.events import Finished
 from evomerge.runs.export import export
 from evomerge.runs.networks import FOLDER, WEIGHTS
+from evomerge.runs.reading.niches import MOMENTS, read_niches
 from evomerge.runs.reading.results import RunResults
 from evomerge.runs.report import make_report
 from evomerge.runs.setup.prepare import prepare
@@ -152,6 +153,15 @@ def test_it_learns(raw: dict[str, Any]) -> None:
     early = max(scores.mean() for _, scores in found[:2])
     late = max(scores.mean() for _, scores in found)
     assert late > early + 0.1
+    results = RunResults.open(RUN)
+    niches = read_niches(results.records, results.row, results.objectives)
+    results.close()
+    course = niches.course
+    assert [moment.result for moment in course] == sorted({m.result for m in course})
+    assert len(course) == MOMENTS
+    assert (course[-1].result, course[-1].coverage) == (300, niches.coverage)
+    assert course[-1].best == max(member.mean for member in niches.members)
+    assert course[0].coverage < course[-1].coverage
 
 
 @pytest.mark.parametrize(

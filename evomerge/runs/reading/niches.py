@@ -17,6 +17,8 @@ from evomerge.search.niches import coverage, fitness, leaver, sole_wins, wins
 
 Array = NDArray[np.float64]
 SEARCHER = "m2n2"
+MOMENTS = 200
+"""Points of an archive's course."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,23 @@ class Departure:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """The archive after some result.
+
+    Args:
+        result: Number of that result, from 1.
+        members: Models in the archive.
+        best: Mean utility of the member whose mean is best.
+        coverage: Mean over examples of the best member's utility.
+    """
+
+    result: int
+    members: int
+    best: float
+    coverage: float
+
+
+@dataclass(frozen=True)
 class Niches:
     """An archive and how it came about.
 
@@ -89,12 +108,15 @@ class Niches:
         members: The present members, the fittest first.
         departures: Who left, in order.
         coverage: Mean over examples of the best member's utility.
+        course: The archive at up to ``MOMENTS`` moments, evenly spread over all results; the last
+            is the present.
     """
 
     parts: tuple[Part, ...]
     members: tuple[Inhabitant, ...]
     departures: tuple[Departure, ...]
     coverage: float
+    course: tuple[Moment, ...] = ()
 
 
 def read_niches(records: RunRecords, row: RunRow, objectives: Objectives) -> Niches:
@@ -125,29 +147,43 @@ class _Reader:
         self._parts = _metrics(objectives, row.tasks)
         self._parents = {item.candidate_id: item.parents for item in records.candidates()}
         self._scores: dict[str, Array] = {}
+        self._violations: dict[str, float] = {}
 
     def read(self) -> Niches:
         members: list[str] = []
-        violations: dict[str, float] = {}
         joined: dict[str, int] = {}
         departures: list[Departure] = []
+        course: list[Moment] = []
         results = [r for item in self._records.decisions("tell") for r in item.body["results"]]
+        marks = {round(mark) for mark in np.linspace(0, len(results), MOMENTS + 1)}
         for number, (name, values, _, *violation) in enumerate(results, 1):
-            if values is None or not np.isfinite(values).all():
-                continue
-            joined[name] = number
-            violations[name] = float(violation[0]) if violation else 0.0
-            members.append(name)
-            if len(members) > self._size:
+            if values is not None and np.isfinite(values).all():
+                joined[name] = number
+                self._violations[name] = float(violation[0]) if violation else 0.0
+                members.append(name)
+                if len(members) > self._size:
+                    departures.append(self._departure(members, number))
+            if number in marks and members:
                 scores = self._matrix(members)
-                missed = np.array([violations[other] for other in members])
-                index = leaver(scores, missed, alpha=self._alpha)
-                niche = _numbers(sole_wins(scores)[index])
-                departures.append(Departure(members.pop(index), number, name, niche))
-        return self._niches(members, joined, departures)
+                best = float(scores.mean(axis=1).max())
+                course.append(Moment(number, len(members), best, coverage(scores)))
+        return self._niches(members, joined, departures, course)
+
+    def _departure(self, members: list[str], number: int) -> Departure:
+        """Let the worst of ``members`` leave after result ``number``, that of the last of them."""
+        name = members[-1]
+        scores = self._matrix(members)
+        missed = np.array([self._violations[other] for other in members])
+        index = leaver(scores, missed, alpha=self._alpha)
+        niche = _numbers(sole_wins(scores)[index])
+        return Departure(members.pop(index), number, name, niche)
 
     def _niches(
-        self, members: Sequence[str], joined: Mapping[str, int], departures: Sequence[Departure]
+        self,
+        members: Sequence[str],
+        joined: Mapping[str, int],
+        departures: Sequence[Departure],
+        course: Sequence[Moment],
     ) -> Niches:
         if not members:
             return Niches((), (), tuple(departures), 0.0)
@@ -171,7 +207,13 @@ class _Reader:
                     lost=lost,
                 )
             )
-        return Niches(self._layout(members[0]), tuple(found), tuple(departures), coverage(scores))
+        return Niches(
+            parts=self._layout(members[0]),
+            members=tuple(found),
+            departures=tuple(departures),
+            coverage=coverage(scores),
+            course=tuple(course),
+        )
 
     def _against_parents(self, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         scored = [self._of(parent) for parent in self._parents[name]]
