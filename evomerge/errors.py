@@ -17,6 +17,7 @@
     │   └── FencedError           another driver has taken the run over
     ├── PluginError               a plug-in that can't be loaded, or a name taken twice
     ├── MissingExtraError         an optional package
+    ├── MirrorError               a tracker that doesn't take a run
     ├── AccessError               tokens of the service, and where it may listen
     ├── ServiceError              what the service refuses, with its HTTP status
     └── RunFailedError            a run that started and could not go on: exit code 1
@@ -25,8 +26,10 @@ A message says what was found (with the value), what was expected, and what to d
 """
 
 import difflib
+import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import ModuleType
 
 
 class EvomergeError(Exception):
@@ -114,6 +117,10 @@ class MissingExtraError(EvomergeError):
     """An optional package that isn't installed."""
 
 
+class MirrorError(EvomergeError):
+    """A tracker (Optuna's storage, MLflow, Weights & Biases) that doesn't take a run."""
+
+
 class AccessError(EvomergeError):
     """A token of the service that can't be made or found, or an address it may not listen on."""
 
@@ -152,3 +159,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = closest(name, names)
     hint = "" if close is None else f"did you mean {close!r}? "
     return f"{hint}Known: {', '.join(names) or 'none'}."
+
+
+def require(module: str, *, extra: str) -> ModuleType:
+    """Import an optional module.
+
+    Raises:
+        MissingExtraError: It isn't installed; the message tells how to install it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"{module} is not installed. Install it with: pip install 'evomerge[{extra}]'"
+        ) from error

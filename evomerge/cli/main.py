@@ -18,6 +18,7 @@ from evomerge.cli import (
     database,
     diff,
     inspection,
+    mirroring,
     models,
     operations,
     results,
@@ -57,7 +58,7 @@ app = typer.Typer(
 )
 for group in (
     *(running, operations, steering, results, diff),
-    *(models, inspection, catalogue, database, tokens),
+    *(models, inspection, catalogue, database, tokens, mirroring),
 ):
     group.register(app)
 

@@ -17,8 +17,8 @@ from evomerge.errors import EvomergeError, RunFailedError
 HEAVY = ("torch", "transformers", "optuna", "lm_eval", "numpy", "sqlalchemy", "pydantic", "scipy")
 COMMANDS = [
     "db", "demo", "diff", "doctor", "evaluate", "export", "front", "gc", "inject", "list",
-    "merge", "note", "prefetch", "report", "resume", "run", "scale", "schema", "show", "star",
-    "status", "token",
+    "merge", "mirror", "note", "prefetch", "report", "resume", "run", "scale", "schema", "show",
+    "star", "status", "token",
 ]  # fmt: skip
 
 
