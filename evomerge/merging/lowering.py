@@ -219,8 +219,11 @@ class Lowering:
         return NodeStats(node, inputs, parts, base, wide, self._store, device)
 
     def _part(self, node: Node, method: MergeMethod, wide: torch.dtype) -> Readable:
-        """The tensor of an input; a stage's is made whole where the method asks for its figures."""
-        if isinstance(node, Merged) and set(method.needs) - {"layer"}:
+        """The tensor of an input, made whole for a method on whole tensors.
+
+        A stage's is made whole too where the method asks for its figures.
+        """
+        if not method.chunked or (isinstance(node, Merged) and set(method.needs) - {"layer"}):
             return self.materialise(node, wide)
         return self.readable(node, wide)
 

@@ -64,6 +64,10 @@ class Stream:
             mask = (self.draws(aligned, end, device=device) < limit).float()
         return mask[start - aligned : stop - aligned]
 
+    def uniform(self, n: int) -> Tensor:
+        """Return the first ``n`` draws as numbers in [0, 1), float64, shape ``(n,)``."""
+        return self.draws(0, n + -n % GROUP)[:n].to(torch.float64) / 2**32
+
     def draws(self, start: int, stop: int, *, device: str = "cpu") -> Tensor:
         """Return draws ``[start, stop)`` as int64, 0 to 2**32 - 1; both multiples of 64."""
         counter = torch.arange(start // 4, stop // 4, device=device)

@@ -90,6 +90,15 @@ class NodeStats:
             tensor=self._node.frame.place.name,
         )
 
+    def draws(self, index: int, seed: int, n: int) -> Tensor:
+        """Return ``n`` uniform draws of ``seed`` for this tensor of input ``index``."""
+        return Stream.of(
+            seed=seed,
+            method=self._node.frame.method,
+            content=content_key(self._inputs[index]),
+            tensor=self._node.frame.place.name,
+        ).uniform(n)
+
     def total(self, key: str, part: Part) -> float:
         """Return ``part`` summed over the whole tensors in canonical blocks."""
         if key not in self._totals:

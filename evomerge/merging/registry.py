@@ -15,7 +15,8 @@ class MergeMethod:
         function: Merges one parameter (or a chunk of it); keyword arguments are the declared
             parameters. Tensors come in float32 or float64 and are not to be written to.
         needs: What it reads from the ``stats`` argument (``evomerge.merging.statistics.Stats``):
-            ``gram``, ``thresholds``, ``masks``, ``layer``. Empty: it has no such argument.
+            ``gram``, ``thresholds``, ``masks``, ``draws``, ``layer``. Empty: it has no such
+            argument.
         chunked: It may be called on any chunk of a tensor; otherwise it gets whole tensors.
         ordered: The inputs' order has a meaning; otherwise they come sorted by content.
         drops_zero: An input with weight 0, or equal to the base, may be left out unread.

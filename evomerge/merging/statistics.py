@@ -51,6 +51,13 @@ class Stats(Protocol):
     def mask(self, index: int, density: float) -> Tensor:
         """Return 1 and 0 for this piece of input ``index``: each element kept with ``density``."""
 
+    def draws(self, index: int, seed: int, n: int) -> Tensor:
+        """Return ``n`` uniform draws of ``seed`` for this tensor of input ``index``.
+
+        Returns:
+            In [0, 1), float64, shape ``(n,)``, on the CPU.
+        """
+
     def total(self, key: str, part: Part) -> float:
         """Return ``part`` summed over the whole tensors in canonical blocks, once for each ``key``.
 
@@ -109,6 +116,10 @@ class WholeTensors:
     def mask(self, index: int, density: float) -> Tensor:
         """Return the given mask of input ``index``."""
         return torch.ones(()) if self._masks is None else self._masks[index]
+
+    def draws(self, index: int, seed: int, n: int) -> Tensor:
+        """Return ``n`` draws of ``seed``, the same for all tensors."""
+        return Stream.of(seed=seed, method="", content=str(index), tensor="").uniform(n)
 
     def total(self, key: str, part: Part) -> float:
         """Return ``part`` of the whole tensors."""

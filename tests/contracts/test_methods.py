@@ -21,6 +21,8 @@ def options(name: str, n: int) -> dict[str, Any]:
             found["weights"] = [0.5, 0.3, 0.4][:n]
         elif parameter.per_source and parameter.name == "densities":
             found["densities"] = [0.3, 0.5, 0.7][:n]
+        elif parameter.per_source and parameter.name == "seeds":
+            found["seeds"] = [7, 0, 9][:n]
     return found
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from evomerge.errors import SearchError
 from evomerge.recipes.space import Gene, SearchSpace
+from evomerge.search.grid_archive import Axis
 from evomerge.search.protocol import (
     SEARCHERS,
     Evaluation,
@@ -33,11 +34,12 @@ STARTS = [
     Start("uniform", SPACE.snap(np.full(6, 0.3))),
     Start("default", SPACE.snap(np.array([0.9, 0.1, 0.5, 0.5, 1.0, 0.5]))),
 ]
-NO_CUBE = ("m2n2",)
-"""Searchers of other spaces, whose own tests hold them to the same."""
 AXES = (Axis("near", 0.0, 1.0, 10), Axis("far", 0.0, 1.0, 4))
+OTHERS = ("cycleqd", "m2n2")
+"""Searchers of several objectives only, or of other spaces; their own tests hold them to the same.
+"""
 VARIANTS = [
-    *((name, {"population": 5}) for name in SEARCHERS.names() if name not in NO_CUBE),
+    *((name, {"population": 5}) for name in SEARCHERS.names() if name not in OTHERS),
     ("cma_es", {"restarts": "bipop", "separable": "on", "active": False}),
     ("optuna", {"sampler": "NSGAIISampler", "population": 6}),
     ("optuna", {"sampler": "NSGAIIISampler", "population": 6}),

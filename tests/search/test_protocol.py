@@ -11,8 +11,8 @@ from tests.search.functions import box
 
 
 def test_all_searchers_are_registered_with_their_settings() -> None:
-    known = ["catcma", "cma_es", "cma_mae", "cma_me", "grid", "m2n2", "map_elites", "mo_cma_es"]
-    known += ["motpe", "nsga2", "nsga3", "optuna", "path_evolution", "random", "sobol"]
+    known = ["catcma", "cma_es", "cma_mae", "cma_me", "cycleqd", "grid", "m2n2", "map_elites"]
+    known += ["mo_cma_es", "motpe", "nsga2", "nsga3", "optuna", "path_evolution", "random", "sobol"]
     assert SEARCHERS.names() == known
     for declaration in SEARCHERS.declarations().values():
         assert declaration.summary.endswith(".")
