@@ -4,7 +4,14 @@ from dataclasses import dataclass
 
 from evomerge.runs.ledger.database import Ledger
 from evomerge.service.access import Access
+from evomerge.service.checker import Checker
+from evomerge.service.figures import Figures
 from evomerge.service.folders import Folders
+from evomerge.service.jobs.submission import Submission
+from evomerge.service.jobs.supervisor import Supervisor
+from evomerge.service.jobs.table import Jobs
+from evomerge.service.quotas import over_quota
+from evomerge.service.reading.workspace import Workspace
 from evomerge.service.settings import Settings
 
 
@@ -17,12 +24,14 @@ class Service:
         ledger: Opened once; close the service to close it.
         folders: Run id → folder.
         access: Tokens, sessions, and the audit log.
+        reading: Reads the runs.
     """
 
     settings: Settings
     ledger: Ledger
     folders: Folders
     access: Access
+    reading: Workspace
 
     @classmethod
     def open(cls, settings: Settings) -> "Service":
@@ -32,13 +41,16 @@ class Service:
             LedgerError: The ledger can't be used.
         """
         ledger = Ledger.open(settings.ledger, create=True)
+        folders = Folders(settings.runs)
         return cls(
             settings=settings,
             ledger=ledger,
-            folders=Folders(settings.runs),
+            folders=folders,
             access=Access(ledger, no_auth=settings.no_auth),
+            reading=Workspace(folders),
         )
 
     def close(self) -> None:
-        """Close the ledger."""
+        """End all streams and close the ledger."""
+        self.reading.close()
         self.ledger.close()

@@ -20,7 +20,7 @@ def route_of(recipe: Mapping[str, Any]) -> Drawing | None:
     if not recipe.get("dataflow"):
         return None
     found = {
-        name: _depth(source["path"], source.get("revision"))
+        name: depth_of(source["path"], source.get("revision"))
         for name, source in recipe["sources"].items()
     }
     return draw_route(recipe, {name: depth for name, depth in found.items() if depth})
@@ -67,7 +67,7 @@ def write_svg(recipe: Mapping[str, Any], out: Path, *, heading: str) -> None:
         ) from error
 
 
-def _depth(path: str, revision: str | None) -> int | None:
+def depth_of(path: str, revision: str | None) -> int | None:
     """Return how many layers the model's configuration names, or None where it isn't here."""
     from evomerge.models.architecture import configured_depth
     from evomerge.models.checkpoint import read_config

@@ -1,0 +1,24 @@
+"""Workers: who is at work on a run, and on what."""
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from evomerge.service.access import Viewer
+from evomerge.service.api.runs import RunId
+from evomerge.service.reading.models import Workers
+from evomerge.service.reading.respond import respond, workspace_of
+
+router = APIRouter(tags=["workers"])
+
+
+@router.get("/runs/{run}/workers", response_model=Workers)
+def get_workers(caller: Viewer, request: Request, run: RunId) -> Response:
+    """List the workers of a run, those that are gone last; none where nobody drives it."""
+    workspace = workspace_of(request)
+
+    def make() -> dict[str, Any]:
+        return {"items": [asdict(worker) for worker in workspace.status(run).workers]}
+
+    return respond(request, workspace.answer(run, "workers", None, make))

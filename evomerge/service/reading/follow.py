@@ -1,0 +1,294 @@
+"""A run that is followed: what is new in its ledger goes into its columns, a page at a time."""
+
+import json
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Text, cast, literal, select
+
+from evomerge.evaluation.intervals import Estimate
+from evomerge.execution.protocol import Failure
+from evomerge.runs.ledger import tables
+from evomerge.runs.ledger.records import RunRecords
+from evomerge.runs.objectives import Objectives
+from evomerge.runs.reading.accounting import Spent
+from evomerge.service.reading.columns import SPLITS, Columns
+from evomerge.service.reading.stored import readable
+
+PAGE = 2_000
+"""Attempts that are read in one short transaction."""
+_NAMES = 500
+_KINDS = ("ask", "extend", "final", "stop")
+_COVER = ("generation_done", "advanced", "finished")
+
+
+class _Try(NamedTuple):
+    """An attempt as the ledger has it."""
+
+    attempt_id: int
+    candidate_id: str
+    split: str
+    status: str
+    kind: str | None
+    message: str | None
+    merge_s: float
+    score_s: float
+    tokenise_s: float
+    wait_s: float
+    busy_s: float
+    devices: float
+    finished_s: float
+
+    @property
+    def lost(self) -> bool:
+        return self.status == "lost"
+
+    @property
+    def failure(self) -> Failure | None:
+        return None if self.status == "done" else Failure(self.kind or "", self.message or "")
+
+
+@dataclass(frozen=True)
+class Covered:
+    """The hypervolume at some time: a share of the ideal."""
+
+    evaluated: int
+    at_s: float
+    value: float
+
+
+class FollowedRun:
+    """A run whose columns follow its ledger.
+
+    Args:
+        records: The run's rows.
+
+    Attributes:
+        row: The run as it was started.
+        columns: Its candidates.
+        budget: Candidates to evaluate in all, extensions included.
+        final: Body of the decision that ended it, None before.
+        spent: What its attempts took.
+        covered: Its hypervolume over time, where it has one.
+        version: Grows with whatever is new.
+
+    Raises:
+        LedgerError: The ledger has no such run, or one that this code can't read.
+    """
+
+    def __init__(self, records: RunRecords) -> None:
+        self.row = records.run()
+        self._records = records
+        with readable(self.row.name):
+            objectives = Objectives.from_plain(
+                self.row.config["objectives"],
+                self.row.tasks,
+                self.row.config.get("constraints", ()),
+                self.row.config["search"].get("measures"),
+            )
+            self.budget = int(self.row.config["search"]["budget"])
+        self.columns = Columns(objectives)
+        self.final: Mapping[str, Any] | None = None
+        self.spent = Spent()
+        self.covered: list[Covered] = []
+        self.version = 0
+        self._attempt = self._decision = self._event = self._n_attempts = 0
+        self._stops: deque[Mapping[str, Any]] = deque()
+        self._lock = threading.Lock()
+
+    def refresh(self) -> None:
+        """Take in what is new; what another thread is taking in already isn't waited for.
+
+        Only the first time everybody waits, so that nobody sees half a run.
+
+        Raises:
+            LedgerError: The ledger can't be read.
+        """
+        if not self._lock.acquire(blocking=self.version == 0):
+            return
+        try:
+            while self._page():
+                pass
+            self.version = max(self.version, 1)
+        finally:
+            self._lock.release()
+
+    def _page(self) -> bool:
+        """Take in one page; say if there may be more."""
+        with self._records.ledger.read() as connection:
+            # Decisions come first: an attempt's candidate was asked for before it.
+            decisions = self._read_decisions(connection)
+            self._add_candidates(connection, _asked(decisions))
+            tries = self._read_tries(connection)
+            self._add_candidates(connection, [item.candidate_id for item in tries])
+            estimates = self._read_estimates(connection, tries)
+            covered = self._read_covered(connection)
+        for _, kind, body in decisions:
+            self._decided(kind, body)
+        self._tried(tries, estimates)
+        self.covered += covered
+        if decisions or tries or covered:
+            self.version += 1
+        return len(tries) == PAGE or len(decisions) == PAGE
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def _read_decisions(self, connection: Connection) -> list[tuple[int, str, Any]]:
+        c = tables.decision.c
+        query = (
+            select(c.sequence, c.kind, cast(c.body, Text))
+            .where(c.run_id == self.row.run_id, c.sequence > self._decision, c.kind.in_(_KINDS))
+            .order_by(c.sequence)
+            .limit(PAGE)
+        )
+        found = [(row[0], row[1], json.loads(row[2])) for row in connection.execute(query)]
+        if found:
+            self._decision = found[-1][0]
+        return found
+
+    def _add_candidates(self, connection: Connection, names: Iterable[str]) -> None:
+        """Append the candidates of ``names`` that aren't known yet, in that order."""
+        known = self.columns.rows
+        fresh = list(dict.fromkeys(name for name in names if name not in known))
+        c = tables.candidate.c
+        for start in range(0, len(fresh), _NAMES):
+            some = fresh[start : start + _NAMES]
+            query = select(
+                c.candidate_id, c.ask, c.place, c.kind, c.origin, cast(c.parents, Text),
+                c.recipe_hash,
+            ).where(c.run_id == self.row.run_id, c.candidate_id.in_(some))  # fmt: skip
+            found = {row[0]: row for row in connection.execute(query)}
+            self.columns.add([_candidate(found[name]) for name in some if name in found])
+
+    def _read_tries(self, connection: Connection) -> list[_Try]:
+        c = tables.attempt.c
+        query = (
+            select(
+                c.attempt_id, c.candidate_id, c.split, c.status, c.failure_kind,
+                c.failure_message, c.merge_s, c.score_s, c.tokenise_s, c.wait_s, c.busy_s,
+                c.devices, c.finished_s,
+            )
+            .where(self._new_attempts())
+            .order_by(c.attempt_id)
+            .limit(PAGE)
+        )  # fmt: skip
+        return [_Try._make(row) for row in connection.execute(query)]
+
+    def _new_attempts(self) -> Any:
+        """The attempts that weren't read, found by number.
+
+        The empty text keeps databases from taking the index that begins with the run, in which
+        they would look at all attempts of the run each time.
+        """
+        c = tables.attempt.c
+        return (c.run_id.concat(literal("")) == self.row.run_id) & (c.attempt_id > self._attempt)
+
+    def _read_estimates(
+        self, connection: Connection, tries: Sequence[_Try]
+    ) -> dict[int, dict[tuple[str, str], Estimate]]:
+        """Return attempt → estimates of the attempts that were scored."""
+        if not any(item.status == "done" for item in tries):
+            return {}
+        a, e = tables.attempt.c, tables.estimate.c
+        query = (
+            select(a.attempt_id, e.task, e.metric, e.value, e.low, e.high, e.n)
+            .select_from(
+                tables.attempt.join(
+                    tables.estimate,
+                    (e.run_id == self.row.run_id)
+                    & (e.candidate_id == a.candidate_id)
+                    & (e.split == a.split),
+                )
+            )
+            .where(self._new_attempts(), a.attempt_id <= tries[-1].attempt_id, a.status == "done")
+        )
+        found: dict[int, dict[tuple[str, str], Estimate]] = {}
+        for number, task, metric, *values in connection.execute(query):
+            found.setdefault(number, {})[task, metric] = Estimate(*values)
+        return found
+
+    def _read_covered(self, connection: Connection) -> list[Covered]:
+        c = tables.event.c
+        query = (
+            select(c.sequence, cast(c.body, Text), c.at_s)
+            .where(c.run_id == self.row.run_id, c.sequence > self._event, c.kind.in_(_COVER))
+            .order_by(c.sequence)
+        )
+        found = []
+        for sequence, text, at_s in connection.execute(query):
+            self._event = sequence
+            body = json.loads(text)
+            if (value := body.get("hypervolume")) is not None:
+                found.append(Covered(body["progress"]["evaluated"], at_s, value))
+        return found
+
+    # -- taking in ----------------------------------------------------------------------------
+
+    def _decided(self, kind: str, body: Mapping[str, Any]) -> None:
+        if kind == "extend":
+            self.budget, self.final = int(body["budget"]), None
+        elif kind == "final":
+            self.final = body
+        elif kind == "stop":
+            self._stops.append(body)
+
+    def _tried(
+        self, tries: Sequence[_Try], estimates: Mapping[int, dict[tuple[str, str], Estimate]]
+    ) -> None:
+        columns = self.columns
+        scored: dict[str, dict[int, Any]] = {split: {} for split in SPLITS}
+        finished: dict[int, float] = {}
+        for item in tries:
+            self._forgive(scored, finished)
+            self._attempt, self._n_attempts = item.attempt_id, self._n_attempts + 1
+            self.spent = self.spent.plus(item)
+            row = columns.rows[item.candidate_id]
+            columns.attempts[row] += 1
+            columns.device_s[row] += item.devices * item.busy_s
+            if item.lost or item.split not in SPLITS:
+                continue
+            if item.status == "done":
+                scored[item.split][row] = estimates[item.attempt_id]
+                finished[row] = item.finished_s
+                continue
+            message = item.message or ""
+            columns.splits[item.split].fail(row, item.kind or "", message, item.finished_s)
+        self._score(scored, finished)
+        self._forgive(scored, finished)
+
+    def _score(self, scored: Mapping[str, dict[int, Any]], finished: Mapping[int, float]) -> None:
+        for split, found in scored.items():
+            if found:
+                self.columns.score(split, found, finished)
+                found.clear()
+
+    def _forgive(self, scored: Mapping[str, dict[int, Any]], finished: Mapping[int, float]) -> None:
+        """Take back the failures that a stop between two attempts says are tried again."""
+        while self._stops and self._n_attempts >= self._stops[0].get("after_attempts", 0):
+            self._score(scored, finished)
+            for name, split in self._stops.popleft().get("retry", ()):
+                if name in self.columns.rows and split in SPLITS:
+                    self.columns.splits[split].forgive(self.columns.rows[name])
+
+
+def _asked(decisions: Sequence[tuple[int, str, Any]]) -> Iterator[str]:
+    """Yield the candidates that were asked for, in that order."""
+    for _, kind, body in decisions:
+        if kind == "ask":
+            yield from body["candidates"]
+
+
+def _candidate(row: Any) -> dict[str, Any]:
+    name, ask, place, kind, origin, parents, recipe_hash = row
+    return {
+        "candidate_id": name,
+        "ask": ask,
+        "place": place,
+        "kind": kind,
+        "origin": origin,
+        "parents": json.loads(parents),
+        "recipe_hash": recipe_hash,
+    }
