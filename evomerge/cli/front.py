@@ -93,7 +93,7 @@ def print_front(found: "Front", directions: Mapping[str, str]) -> None:
             entry.candidate + (f" (+{entry.equal} equal)" if entry.equal else ""),
             *(interval(e.value, e.low, e.high) for e in entry.objectives.values()),
             *([_percent(entry.p_front)] if sure else []),
-            *([", ".join(entry.marks)] if len(directions) > 1 else []),
+            *([_marks(entry)] if len(directions) > 1 else []),
             *([_said(entry.remark)] if said else []),
             entry.recipe_hash[:12],
         )
@@ -146,14 +146,21 @@ def _distinct(found: "Front") -> "Iterator[FrontEntry]":
 
 
 def _said(remark: "Remark | None") -> str:
-    """Return a star and the beginning of the newest note."""
+    """Return a star, if it is pinned, and the beginning of the newest note."""
     if remark is None:
         return ""
     words = [STAR] if remark.starred else []
+    words += ["pinned"] if remark.pinned else []
     if remark.notes:
         text = remark.notes[-1].text
         words.append(text if len(text) <= NOTE_LENGTH else f"{text[: NOTE_LENGTH - 1]}…")
     return " ".join(words)
+
+
+def _marks(entry: "FrontEntry") -> str:
+    """Return the marks; at the knee how many resamples agree, where that was asked for."""
+    sure = "" if entry.p_knee is None else f" ({_percent(entry.p_knee)})"
+    return ", ".join(f"{m}{sure}" if m in ("knee", "middle") else m for m in entry.marks)
 
 
 def _percent(share: float | None) -> str:

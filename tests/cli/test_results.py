@@ -93,6 +93,8 @@ def test_a_front_is_chosen_from_by_preferences_and_bounds(tmp_path: Path) -> Non
     assert [e["candidate"] for e in kept["front"]] == [near[0]["candidate"]]
     (line,) = mistake("front", folder, "--prefer", "near:1")
     assert "--prefer: got 'near:1', expected NAME=WEIGHT" in line
+    (line,) = mistake("front", folder, "--where", "near > 7")
+    assert "--where: got 'near > 7', expected NAME >= NUMBER" in line
     (line,) = mistake("front", folder, "--where", "near >= 7")
     assert "keeps near >= 7" in line
 
@@ -127,6 +129,8 @@ def test_validating_scores_the_chosen_ones_of_an_unfinished_run(workspace: Path)
     assert "scoring" not in err  # once is enough
     assert "Chosen: search and validation scores" in out
     assert "on the front" in out
+    assert any(f"{mark} (" in out for mark in ("knee", "middle"))
+    assert sum(entry["p_knee"] for entry in found) <= 1.001
 
 
 def test_show_tells_recipe_parents_and_scores(finished_run: Path) -> None:

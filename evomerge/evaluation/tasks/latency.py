@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from evomerge.evaluation.base import fill_settings
-from evomerge.evaluation.batches import GenerationBatch, GenerationRequest
 from evomerge.evaluation.data import content_hash
-from evomerge.evaluation.decoding import StopTexts, decode_greedily
 from evomerge.evaluation.protocol import Example, ExampleRecord, Metric, evaluator
 from evomerge.recipes.declarations import Parameter
 
 if TYPE_CHECKING:
+    import torch
+
+    from evomerge.evaluation.batches import GenerationBatch
     from evomerge.evaluation.language_model import LanguageModel
 
 PARAMETERS = (
@@ -69,6 +69,8 @@ class LatencyEvaluator:
 
     def prepare(self, model: "LanguageModel", split: str) -> Any:
         """Draw the prompts and collate them."""
+        from evomerge.evaluation.batches import GenerationRequest
+
         rng = random.Random(self._seed)
         vocabulary = int(model.model.get_output_embeddings().weight.shape[0])
         rows, new_tokens = self.settings["batch_size"], self.settings["new_tokens"]
@@ -99,8 +101,12 @@ class LatencyEvaluator:
         return float(np.median(values[:, 0]))
 
 
-def _measure(model: "LanguageModel", batches: Sequence[GenerationBatch]) -> float:
+def _measure(model: "LanguageModel", batches: Sequence["GenerationBatch"]) -> float:
     """Return the seconds that the answers of all batches take, none of which ends early."""
+    import torch
+
+    from evomerge.evaluation.decoding import StopTexts, decode_greedily
+
     with torch.inference_mode():
         _synchronise(model.device)
         began = time.perf_counter()
@@ -126,6 +132,8 @@ def _forward(network: Any, inputs: dict[str, Any]) -> Any:
     return network(**given, use_cache=True)
 
 
-def _synchronise(device: torch.device) -> None:
+def _synchronise(device: "torch.device") -> None:
     if device.type == "cuda":
+        import torch
+
         torch.cuda.synchronize(device)

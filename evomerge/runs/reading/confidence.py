@@ -22,7 +22,7 @@ from evomerge.runs.ledger.rows import RunRow
 from evomerge.runs.objectives import Objective, Objectives
 from evomerge.runs.reading.comparison import Scores
 from evomerge.runs.setup.evaluators import build_evaluators, evaluator_specs
-from evomerge.search.fronts import pareto_ranks
+from evomerge.search.fronts import knee, pareto_ranks
 
 SAMPLES = 1000
 SURELY = 0.95
@@ -69,6 +69,20 @@ class Resampled:
         return {
             name: float(share[index]) for index, name in enumerate(self.names) if not beaten[index]
         }
+
+    def knees(self) -> dict[str, float]:
+        """Return candidate → share of draws in which it is the knee, or what stands for it.
+
+        The shares of all candidates add up to 1.
+        """
+        if not len(self.utilities):
+            return dict.fromkeys(self.names, float("nan"))
+        counts = np.zeros(len(self.names))
+        dominated = np.asarray(self.dominated().any(axis=1))
+        for values, beaten in zip(self.utilities, dominated, strict=True):
+            front = np.flatnonzero(~beaten)
+            counts[front[knee(values[front]).index]] += 1
+        return dict(zip(self.names, (counts / len(self.utilities)).tolist(), strict=True))
 
 
 def neighbours(

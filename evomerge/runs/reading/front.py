@@ -43,6 +43,19 @@ NONE = Wishes()
 
 
 @dataclass(frozen=True)
+class Sureness:
+    """What resampled scores say of a front; empty where that wasn't asked for.
+
+    Args:
+        on_front: Candidate → share of draws in which nothing dominates it.
+        knee: Candidate → share of draws in which it is the knee.
+    """
+
+    on_front: Mapping[str, float] = field(default_factory=dict)
+    knee: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class FrontEntry:
     """One candidate of the front.
 
@@ -55,6 +68,8 @@ class FrontEntry:
             ``preferred``.
         equal: How many others of the front have the same values.
         p_front: Share of resamples in which nothing dominates it; None where that wasn't asked for.
+        p_knee: Share of resamples in which it is the knee, or what stands for it; None likewise,
+            and with one objective.
         scores: Split → objective → estimate, of search and validation as far as it is scored.
         remark: What users have said of it; None for nothing.
     """
@@ -66,6 +81,7 @@ class FrontEntry:
     marks: tuple[str, ...] = ()
     equal: int = 0
     p_front: float | None = None
+    p_knee: float | None = None
     scores: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     remark: Remark | None = None
 
@@ -79,6 +95,7 @@ class FrontEntry:
             "marks": list(self.marks),
             "equal": self.equal,
             "p_front": self.p_front,
+            "p_knee": self.p_knee,
             "scores": {split: _plain(found) for split, found in self.scores.items()},
             "remark": asdict(self.remark or Remark(self.candidate)),
         }
@@ -200,7 +217,10 @@ def kept(row: RunRow, scored: Mapping[str, Estimates], where: Sequence[str]) -> 
 
 def _check_bound(text: str, row: RunRow) -> None:
     """Check that ``text`` is a bound of something that the run knows."""
-    name, _, _ = parse_constraint(text)
+    try:
+        name, _, _ = parse_constraint(text)
+    except EvaluationError as error:
+        raise EvaluationError(f"--where: {error}") from None
     metrics = {f"{task}.{m['name']}" for task, facts in row.tasks.items() for m in facts["metrics"]}
     known = {*row.config["objectives"], *row.tasks, *metrics, *RECIPE_NUMBERS}
     if name not in known:

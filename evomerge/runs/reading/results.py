@@ -28,6 +28,7 @@ from evomerge.runs.reading.front import (
     NONE,
     Front,
     FrontEntry,
+    Sureness,
     Wishes,
     equals_of,
     kept,
@@ -154,10 +155,10 @@ class RunResults:
             names = pareto_front(values)
             if len(self.objectives.all) == 1:
                 names = names[:1]
-        sure: dict[str, float] = {}
+        sure = Sureness()
         if confidence:
             sure = self._sure(split, {name: scored[name] for name in eligible}, names)
-            names = sorted(sure, key=lambda name: values[name], reverse=True)
+            names = sorted(sure.on_front, key=lambda name: values[name], reverse=True)
         entries = self._entries(names, split, wishes, sure)
         return Front(
             entries=entries,
@@ -169,10 +170,8 @@ class RunResults:
             ),
         )
 
-    def _sure(
-        self, split: str, scored: Mapping[str, Estimates], front: Sequence[str]
-    ) -> dict[str, float]:
-        """Return candidate → chance that it is on the front, but for those surely beaten."""
+    def _sure(self, split: str, scored: Mapping[str, Estimates], front: Sequence[str]) -> Sureness:
+        """Return how sure the front is; candidates that are surely beaten are left out of it."""
         from evomerge.runs.reading.confidence import neighbours, resampled, stored_evaluators
 
         names = neighbours(self.objectives, scored, front)
@@ -187,10 +186,11 @@ class RunResults:
             for name in names
         }
         fixed = {name: scored[name] for name in names}
-        return resampled(self.objectives, evaluators, scores, fixed).on_front()
+        found = resampled(self.objectives, evaluators, scores, fixed)
+        return Sureness(found.on_front(), found.knees() if len(self.objectives.all) > 1 else {})
 
     def _entries(
-        self, names: Sequence[str], split: str, wishes: Wishes, sure: Mapping[str, float]
+        self, names: Sequence[str], split: str, wishes: Wishes, sure: Sureness
     ) -> tuple[FrontEntry, ...]:
         with self.records.ledger.read() as connection:
             query = _query(connection)
@@ -215,7 +215,8 @@ class RunResults:
                 device_s=spent.get(name, 0.0),
                 marks=marks[name],
                 equal=equal[name],
-                p_front=sure.get(name),
+                p_front=sure.on_front.get(name),
+                p_knee=sure.knee.get(name),
                 scores=scores[name],
                 remark=remark_on(remarks, name),
             )

@@ -1,5 +1,10 @@
 """Fronts that know the noise: pairing, ties, planted differences."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -57,6 +62,19 @@ def test_draws_are_those_of_the_paired_difference() -> None:
     assert ahead[1, 0] == pytest.approx((difference[draws].sum(axis=1) < 0).mean(), abs=0.03)
 
 
+def test_the_knee_has_the_share_of_draws_that_agree() -> None:
+    bend = scores(HARD < 0.9, HARD + 1.0)
+    ends = {"a": scores(HARD < 1.0, HARD + 9.0), "c": scores(HARD < 0.1, HARD)}
+    sure = resampled(OBJECTIVES, EVALUATORS, {**ends, "b": bend}, {}, samples=200).knees()
+    assert sure == {"a": 0.0, "b": 1.0, "c": 0.0}
+    rng = np.random.default_rng(2)
+    twins = {name: scores(rng.random(200) < 0.9, HARD + 1.0) for name in ("b", "d")}
+    split = resampled(OBJECTIVES, EVALUATORS, ends | twins, {}, samples=200).knees()
+    assert sum(split.values()) == pytest.approx(1)
+    assert 0 < split["b"] < 1
+    assert 0 < split["d"] < 1
+
+
 def test_numbers_of_the_recipe_have_no_noise() -> None:
     plain = {"near": TWO["near"], "steps": {**TWO["far"], "from": ["steps"]}}
     objectives = Objectives.from_plain(plain, facts_of(EVALUATORS))
@@ -95,3 +113,18 @@ def test_only_what_may_belong_to_the_front_is_compared() -> None:
     found = neighbours(OBJECTIVES, scored, ["front", "other end"])
     assert found == ["front", "other end", "close", "one is better"]
     assert neighbours(OBJECTIVES, {}, []) == []
+
+
+def test_it_needs_no_torch(tmp_path: Path) -> None:
+    """It would take longer to load than all else that 'front --confidence' does."""
+    data = tmp_path / "qa.jsonl"
+    lines = [json.dumps({"prompt": f"{n}+{n}=", "answer": str(2 * n)}) for n in range(40)]
+    data.write_text("\n".join(lines))
+    code = f"""
+import sys
+import evomerge.runs.reading.confidence
+from evomerge.evaluation.spec import EvaluatorSpec
+EvaluatorSpec("task", "generation", 0, {{"data": {str(data)!r}}}).build()
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
