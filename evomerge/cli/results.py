@@ -38,6 +38,10 @@ ShownArgument = Annotated[
 ]
 
 
+SEGMENTS_SHOWN = 8
+"""Segments of a list that 'show' prints; evolved models have hundreds."""
+
+
 class Format(enum.StrEnum):
     """What ``export`` writes."""
 
@@ -141,7 +145,20 @@ def _print_candidate(found: "CandidateDetails", *, detail: bool) -> None:
     print_route(found.recipe)
     out = console()
     out.print("Recipe", style="bold")
-    out.print(dump_yaml(dict(found.recipe)), markup=False, soft_wrap=True)
+    out.print(dump_yaml(shortened(found.recipe)), markup=False, soft_wrap=True)
+
+
+def shortened(recipe: Any) -> Any:
+    """Return a plain recipe in which of many segments only the first and the last are left."""
+    if isinstance(recipe, Mapping):
+        return {key: shortened(value) for key, value in recipe.items()}
+    if not isinstance(recipe, list):
+        return recipe
+    are_segments = all(isinstance(item, Mapping) and "weights" in item for item in recipe)
+    if not are_segments or len(recipe) <= SEGMENTS_SHOWN:
+        return [shortened(item) for item in recipe]
+    left_out = len(recipe) - SEGMENTS_SHOWN
+    return [*recipe[: SEGMENTS_SHOWN - 1], f"… {left_out} more, with --json", recipe[-1]]
 
 
 def _print_attempts(tries: "Sequence[AttemptRow]", *, detail: bool) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from evomerge.cli.results import shortened
 from tests.cli.commands import call, call_json, mistake
 from tests.cli.conftest import make_run_folder
 from tests.cli.test_main import modules_after
@@ -230,3 +231,19 @@ def test_diff_shows_two_candidates_side_by_side(finished_run: Path) -> None:
     assert f"{best['candidate']} minus {other}" in out
     assert "Genes that differ" in out
     assert "Both are one recipe." in call("diff", finished_run, other, other)[1]
+
+
+def test_of_many_segments_only_the_first_and_the_last_are_shown() -> None:
+    segments = [{"until": n, "weights": [0.5, 0.5]} for n in range(1, 100)] + [{"weights": [1, 0]}]
+    few = segments[:7] + segments[-1:]
+    inputs = [{"source": "a"}, {"source": "b"}] * 10
+    stage = {"method": "segments", "inputs": inputs, "parameters": {"segments": segments}}
+    (found,) = shortened({"stages": [stage]})["stages"]
+    assert found["inputs"] == inputs
+    shown = found["parameters"]["segments"]
+    assert [item for item in shown if isinstance(item, dict)] == few
+    assert shown[7] == "… 92 more, with --json"
+    groups = {"attn": few, "rest": segments}
+    by_group = shortened({"segments": groups})["segments"]
+    assert by_group["attn"] == few
+    assert len(by_group["rest"]) == 9
