@@ -59,6 +59,19 @@ def scalarise(
     return worst + AUGMENT * total
 
 
+def measured(values: Array) -> tuple[Array, Array]:
+    """Return the best and the range of each objective, both of shape ``(k,)``.
+
+    An objective that is equal everywhere has its size for a range, or 1.
+
+    Args:
+        values: Utilities of the first ask, shape ``(n, k)``.
+    """
+    ranges = np.ptp(values, axis=0)
+    sizes = np.abs(values).max(axis=0)
+    return values.max(axis=0), np.where(ranges > 0, ranges, np.where(sizes > 0, sizes, 1.0))
+
+
 class ScalarisedSearcher:
     """Lets a searcher of one objective search several: it is told one number a candidate.
 
@@ -189,12 +202,9 @@ class ScalarisedSearcher:
         self._ranges = np.array(plain["ranges"]) if known else None
 
     def _measure(self) -> None:
-        """Take the scale from what is back; an objective that is equal everywhere has its size."""
-        values = np.array([item.values for item in self._held])
-        ranges = np.ptp(values, axis=0)
-        sizes = np.abs(values).max(axis=0)
-        self._ranges = np.where(ranges > 0, ranges, np.where(sizes > 0, sizes, 1.0))
-        self._reference = values.max(axis=0) if self._aspiration is None else self._aspiration
+        """Take the scale from what is back."""
+        best, self._ranges = measured(np.array([item.values for item in self._held]))
+        self._reference = best if self._aspiration is None else self._aspiration
 
     def _as_one(self, item: Evaluation) -> Evaluation:
         assert self._reference is not None

@@ -22,7 +22,7 @@ from evomerge.runs.reading.remarks import Remark
 from evomerge.search.fronts import knee
 from evomerge.search.scalarise import scalarise
 
-KNEE, MIDDLE, PREFERRED = "knee", "middle", "preferred"
+KNEE, MIDDLE, PREFERRED, SCALARISED = "knee", "middle", "preferred", "scalarised"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class FrontEntry:
         objectives: Objective → estimate on the front's split, raw.
         device_s: Device-seconds of all its attempts.
         marks: Why it stands out: ``knee`` (or ``middle``, where the front has none), ``best NAME``,
-            ``preferred``.
+            ``preferred``, ``scalarised`` (best by the number that was searched).
         equal: How many others of the front have the same values.
         p_front: Share of resamples in which nothing dominates it; None where that wasn't asked for.
         p_knee: Share of resamples in which it is the knee, or what stands for it; None likewise,

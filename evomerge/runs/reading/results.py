@@ -26,6 +26,7 @@ from evomerge.runs.reading.accounting import Query, Spent, cost, device_seconds
 from evomerge.runs.reading.covered import hypervolume_of
 from evomerge.runs.reading.front import (
     NONE,
+    SCALARISED,
     Front,
     FrontEntry,
     Sureness,
@@ -35,6 +36,7 @@ from evomerge.runs.reading.front import (
     marks_of,
 )
 from evomerge.runs.reading.remarks import Remark, read_remarks, remark_on
+from evomerge.runs.reading.scalarised import scalarised_best
 from evomerge.runs.reading.status import Status, read_status
 
 
@@ -199,6 +201,11 @@ class RunResults:
         found = self.state.estimates
         values = {name: self.objectives.utilities(found[split][name]) for name in names}
         marks, equal = marks_of(self.objectives, values, wishes), equals_of(values)
+        searched = scalarised_best(
+            self.row.config["search"].get("scalarise"), self.objectives, self._first(), values
+        )
+        if searched is not None:
+            marks[searched] += (SCALARISED,)
         scores = {
             name: {
                 part: self.objectives.estimates(found[part][name])
@@ -222,6 +229,12 @@ class RunResults:
             )
             for name in names
         )
+
+    def _first(self) -> list[tuple[float, ...]]:
+        """Return the utilities of the first ask's candidates that have some."""
+        found = self.state.estimates[SEARCH]
+        names = [row.candidate_id for row in self.state.generations.get(0, ())]
+        return [self.objectives.utilities(found[name]) for name in names if name in found]
 
     def best(self) -> str:
         """Return the id of the best candidate: final if there is one, else by search score.

@@ -1,13 +1,17 @@
 """What stands out on a front, and what bounds and preferences choose."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from evomerge.config.load import parse_config
 from evomerge.errors import EvaluationError, LedgerError
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.reading.front import Wishes, equals_of, marks_of
 from evomerge.runs.reading.results import RunResults
+from evomerge.runs.reading.scalarised import scalarised_best
+from evomerge.runs.start import new_run
 from tests.runs.fakes import EVALUATORS, TWO, FakeRun, facts_of
 from tests.runs.reading.test_results import folder_of
 
@@ -128,3 +132,39 @@ def test_an_unfinished_run_is_chosen_from_by_search_scores(tmp_path: Path) -> No
     assert front.split == "search"
     assert "preferred" in front.entries[-1].marks
     assert front.entries[0].scores.keys() == {"search"}
+
+
+def test_the_best_by_the_number_that_was_searched_is_marked() -> None:
+    first = [(0.0, -9.0), (1.0, -1.0)]  # ranges 1 and 8, the best of both (1, -1)
+
+    def best(**wanted: Any) -> str | None:
+        return scalarised_best({"kind": "chebyshev", **wanted}, OBJECTIVES, first, FRONT)
+
+    # Distances from the best in ranges: b misses 0.1 and 0.125, a 0 and 1, e 1 and 0.
+    assert best() == "b"
+    assert best(weights={"near": 1.0}) == "a"
+    assert best(weights={"near": 1.0, "far": 9.0}) == "d"
+    assert best(weights={"far": 1.0}) == "e"
+    assert best(kind="weighted", weights={"near": 3.0, "far": 1.0}) == "b"
+    # e reaches what is aspired to; d lacks a little of it.
+    assert best(kind="achievement", aspiration={"near": 0.0, "far": 1.2}) == "e"
+    assert scalarised_best(None, OBJECTIVES, first, FRONT) is None
+    assert scalarised_best({"kind": "chebyshev"}, OBJECTIVES, [], FRONT) is None
+
+
+def test_a_run_that_searches_one_number_marks_its_best(
+    workspace: Path, raw_config: dict[str, Any]
+) -> None:
+    raw_config["objectives"] = {
+        name: {"from": [name], "direction": "minimize", "reference": 20.0}
+        for name in ("copy", "next")
+    }
+    raw_config["search"]["scalarise"] = {"weights": {"copy": 1.0}}
+    out = workspace / "runs" / "tiny"
+    with new_run(parse_config(raw_config, where="tiny.yaml"), out=out) as opened:
+        list(opened.run.drive())
+    results = RunResults.open(out)
+    entries = results.front().entries
+    results.close()
+    (found,) = [entry for entry in entries if "scalarised" in entry.marks]
+    assert "best copy" in found.marks
