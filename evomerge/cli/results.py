@@ -131,6 +131,10 @@ def _print_candidate(found: "CandidateDetails", *, detail: bool) -> None:
         rows.append(("cost", f"{found.cost:.4f}"))
     if found.remark.starred:
         rows.append(("star", STAR))
+    if found.remark.banned:
+        rows.append(("banned", "never chosen, and its recipe isn't scored again"))
+    if found.remark.pinned:
+        rows.append(("pinned", "always among the finalists"))
     rows += [("note", f"{day(item.made_s)}: {item.text}") for item in found.remark.notes]
     for split, failure in found.failures.items():
         rows.append((f"failure ({split})", f"{failure.kind}: {failure.message}"))

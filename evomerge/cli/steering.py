@@ -1,11 +1,14 @@
-"""Commands that steer a search or remark on its candidates: ``inject``, ``note``, ``star``."""
+"""Commands that steer a search (inject, ban, pin) or remark on its candidates (note, star)."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evomerge.cli.display import print_json, say
 from evomerge.cli.options import CandidateArgument, JsonOption, RunArgument, find_run
+
+if TYPE_CHECKING:
+    from evomerge.runs.steering import Steered
 
 UndoOption = Annotated[bool, typer.Option("--undo", help="Take it back.")]
 
@@ -13,6 +16,8 @@ UndoOption = Annotated[bool, typer.Option("--undo", help="Take it back.")]
 def register(app: typer.Typer) -> None:
     """Add this module's commands to ``app``."""
     app.command("inject")(inject)
+    app.command("ban")(ban)
+    app.command("pin")(pin)
     app.command("note")(note)
     app.command("star")(star)
 
@@ -49,6 +54,46 @@ def inject(
     )
 
 
+def ban(
+    run: RunArgument,
+    candidate: CandidateArgument,
+    undo: UndoOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Never choose a candidate from now on, nor score its recipe again in the search.
+
+    It isn't on the front, final or best any more, whether the run goes on, has stopped or ended.
+    """
+    from evomerge.runs.steering import steer
+
+    path = find_run(run)
+    found = steer(path, "ban", candidate, on=not undo)
+    text = f"{found.candidate} is {'not banned' if undo else 'banned'}."
+    if found.best is None:
+        text += f" No finalist is left; score others: evomerge resume {path}"
+    elif found.best:
+        text += f" The best is {found.best}."
+    _tell_steered(found, text, json=json, banned=not undo)
+
+
+def pin(
+    run: RunArgument,
+    candidate: CandidateArgument,
+    undo: UndoOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Have a candidate among the finalists, however good others are.
+
+    A run that has ended takes it in when it is extended.
+    """
+    from evomerge.runs.steering import steer
+
+    path = find_run(run)
+    found = steer(path, "pin", candidate, on=not undo)
+    text = f"{found.candidate} is {'not pinned' if undo else 'pinned'}."
+    _tell_steered(found, text, json=json, pinned=not undo)
+
+
 def note(
     run: RunArgument,
     candidate: CandidateArgument,
@@ -76,6 +121,12 @@ def star(
     name = set_star(path, candidate, on=not undo)
     text = f"{name} has no star." if undo else f"{name} has a star."
     _tell(json=json, text=text, candidate=name, starred=not undo)
+
+
+def _tell_steered(found: "Steered", text: str, *, json: bool, **document: bool) -> None:
+    if not found.answered:
+        text = f"Asked for {found.candidate}; the run's driver is busy and takes it up later."
+    _tell(json=json, text=text, candidate=found.candidate, answered=found.answered, **document)
 
 
 def _tell(*, json: bool, text: str, **document: object) -> None:

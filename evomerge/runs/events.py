@@ -221,11 +221,15 @@ class Steered(Event):
         action: ``inject``, ``ban``, ``unban``, ``pin`` or ``unpin``.
         subject: The recipe's label, or the candidate.
         refused: Why not; empty where it was done.
+        best: Objective → best value so far, after a ban or its end.
+        hypervolume: Share of the ideal that the front covers then; None where the run has none.
     """
 
     action: str
     subject: str
     refused: str = ""
+    best: Mapping[str, float] | None = None
+    hypervolume: float | None = None
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,8 @@ class Objective:
         return self.panel.scales(self.parts) if self.aggregate == STABILITY else None
 
 
+BANNED = "banned"
+"""Kind of a failure: the recipe is banned, so that it wasn't scored."""
 CONSTRAINT = "constraint"
 """Kind of failure of a candidate whose recipe alone misses a constraint; nothing of it is scored.
 """

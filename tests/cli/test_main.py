@@ -16,9 +16,9 @@ from evomerge.errors import EvomergeError, RunFailedError
 
 HEAVY = ("torch", "transformers", "optuna", "lm_eval", "numpy", "sqlalchemy", "pydantic", "scipy")
 COMMANDS = [
-    "db", "demo", "diff", "doctor", "evaluate", "export", "front", "gc", "inject", "list",
-    "merge", "mirror", "note", "prefetch", "report", "resume", "run", "scale", "schema", "show",
-    "star", "status", "token",
+    "ban", "db", "demo", "diff", "doctor", "evaluate", "export", "front", "gc", "inject", "list",
+    "merge", "mirror", "note", "pin", "prefetch", "report", "resume", "run", "scale", "schema",
+    "show", "star", "status", "token",
 ]  # fmt: skip
 
 

@@ -57,3 +57,21 @@ def test_a_recipe_is_injected_and_scored_when_the_run_goes_on(workspace: Path) -
     assert "inject by hand\n" in call("resume", "runs/toy", "--set", "search.budget=12")[1]
     lines = mistake("inject", "runs/toy", "mine.yaml")
     assert "has that recipe already" in lines[0]
+
+
+def test_bans_and_pins_are_told(run: Path) -> None:
+    before = call_json("front", run)["front"][0]["candidate"]
+    _, err = call("ban", run, "best")
+    after = call_json("front", run)["front"][0]["candidate"]
+    assert err == f"{before} is banned. The best is {after}.\n"
+    assert "never chosen, and its recipe isn't scored again" in call("show", run, before)[0]
+    assert call_json("status", run)["best_candidate"] == after
+    assert "is banned" in mistake("pin", run, before)[0]
+    assert call("ban", run, before, "--undo")[1] == (
+        f"{before} is not banned. The best is {before}.\n"
+    )
+    found = call_json("pin", run, "best")
+    assert found == {"candidate": before, "answered": True, "pinned": True}
+    assert "pinned" in call("front", run)[0]
+    assert call("pin", run, before, "--undo")[1] == f"{before} is not pinned.\n"
+    assert call_json("status", run)["remarks"] == []

@@ -2,16 +2,21 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 
+from evomerge.errors import RunFailedError
 from evomerge.runs.driver.dialogue import Dialogue, Tell
 from evomerge.runs.driver.dispatch import Dispatcher
 from evomerge.runs.driver.patience import Patience
 from evomerge.runs.driver.state import SEARCH, VALIDATION, SearchState
 from evomerge.runs.driver.stops import Stops
+from evomerge.runs.driver.verdict import (
+    finalists_of,
+    finished_event,
+    order_of,
+    utilities_of,
+)
 from evomerge.runs.events import Event, Finished, Rescoring
-from evomerge.runs.hypervolume import covered
 from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.objectives import Objectives
-from evomerge.runs.ranking import choose_finalists, final_order
 
 
 class FinalistsPace:
@@ -91,25 +96,16 @@ class Finals:
             RunFailedError: No candidate has a score, or no finalist could be scored anew.
         """
         state = self._state
-        search = self._utilities(SEARCH)
-        if not search:
-            raise (
-                yield from self._stops.failed(
-                    "no_scores",
-                    f"all {state.progress.evaluated} candidates failed; the last one: "
-                    f"{self._last_failure(SEARCH)}",
-                    "Mend the cause and start a new run, or give this one more candidates with "
-                    "'evomerge resume RUN --set search.budget=N'.",
-                )
-            )
-        hashes = {name: row.recipe_hash for name, row in state.candidates.items()}
-        finalists = choose_finalists(search, hashes, self._n)
-        yield from work(finalists)
-        if self._stops.asked is not None:
-            return
-        validated = self._utilities(VALIDATION)
-        scores = {name: validated[name] for name in finalists if name in validated}
-        if not scores:
+        finalists: list[str] = []
+        while (wanted := self._choose()) != finalists:  # something was banned or pinned meanwhile
+            finalists = wanted
+            yield from work(finalists)
+            if self._stops.asked is not None:
+                return
+        if not finalists:
+            raise (yield from self._nobody())
+        order = order_of(state, self._objectives, finalists)
+        if order is None:
             raise (
                 yield from self._stops.failed(
                     "no_scores",
@@ -119,7 +115,6 @@ class Finals:
                     retry=[(name, VALIDATION) for name in finalists],
                 )
             )
-        order = final_order(scores, search)
         body = {
             "best": order.best,
             "front": list(order.front),
@@ -132,24 +127,27 @@ class Finals:
 
     def finished(self) -> Finished:
         """Return the event that tells of the decision."""
-        assert self._state.final is not None
-        best = str(self._state.final["best"])
-        front: list[str] = self._state.final["front"]
-        validated = self._state.estimates[VALIDATION]
-        return Finished(
-            best=best,
-            front=tuple(front),
-            objectives=self._objectives.values(validated[best]),
-            reason=str(self._state.final["reason"]),
-            progress=self._state.progress,
-            hypervolume=covered(self._objectives, [validated[name] for name in front]),
-        )
+        return finished_event(self._state, self._objectives)
 
-    def _utilities(self, split: str) -> dict[str, tuple[float, ...]]:
-        """Return the utilities of the candidates that may be chosen."""
-        found = self._state.scored(split)
-        names = self._objectives.eligible(found)
-        return {name: self._objectives.utilities(found[name]) for name in names}
+    def _choose(self) -> list[str]:
+        """Return who is to be re-scored as things stand."""
+        search = utilities_of(self._state, self._objectives, SEARCH)
+        return finalists_of(self._state, search, self._n) if search else []
+
+    def _nobody(self) -> Generator[Event, None, RunFailedError]:
+        """Store that there is nobody to choose from; return what to raise."""
+        state = self._state
+        if any(name in state.candidates for name in state.estimates[SEARCH]):
+            message = "all candidates that have scores are banned"
+            mend = "Take a ban back (evomerge ban RUN CANDIDATE --undo), or give the run more "
+        else:
+            message = (
+                f"all {state.progress.evaluated} candidates failed; the last one: "
+                f"{self._last_failure(SEARCH)}"
+            )
+            mend = "Mend the cause and start a new run, or give this one more "
+        mend += "candidates with 'evomerge resume RUN --set search.budget=N'."
+        return (yield from self._stops.failed("no_scores", message, mend))
 
     def _last_failure(self, split: str) -> str:
         failures = list(self._state.failures[split].values())

@@ -30,6 +30,7 @@ from evomerge.runs.driver.state import SEARCH, SearchState
 from evomerge.runs.driver.steering import Steering
 from evomerge.runs.driver.stops import Stops
 from evomerge.runs.driver.upkeep import EVERY_S, Upkeep
+from evomerge.runs.driver.verdict import best_so_far, cover_of
 from evomerge.runs.events import (
     Draining,
     Event,
@@ -38,7 +39,6 @@ from evomerge.runs.events import (
 )
 from evomerge.runs.examples import Examples, FreshExamples
 from evomerge.runs.folder import forget_stop, note_stop
-from evomerge.runs.hypervolume import Cover
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.log import log_event
@@ -82,15 +82,10 @@ class Run:
             # A candidate scored in this process may be what ended it; elsewhere it can't be.
             self._state.lost.update((name, split) for name, split, _ in self._state.orphans)
         plan.objectives.panel.fill(self._state.references())
-        feasible = [
-            item
-            for item in self._state.scored(SEARCH).values()
-            if plan.objectives.violation(item) == 0
-        ]
         self._tally = Tally(
-            plan.objectives.best(plan.objectives.values(item) for item in feasible),
+            best_so_far(self._state, plan.objectives),
             self._state.spent,
-            Cover.where_known(plan.objectives, map(plan.objectives.utilities, feasible)),
+            cover_of(self._state, plan.objectives),
         )
         self._writer = RunWriter(records.ledger, records.run_id, epoch)
         self._spool = Spool(plan.folder and plan.folder / "spool")
@@ -140,6 +135,7 @@ class Run:
             attempts=plan.attempts,
             sizes=plan.sizes,
             limits=plan.objectives.limits,
+            banned=state.banned,
         )
         self._dispatcher = Dispatcher(
             plan.executor, scorer, writer, self._patience, in_driver=plan.in_driver
@@ -168,6 +164,9 @@ class Run:
             identical_failures=plan.identical_failures,
             whole=plan.mode != "async",
             clock=self._clock,
+        )
+        self._steering = Steering(
+            records, writer, self._patience, state, self._tally, plan.objectives, injections
         )
         self._settler = Settler(
             state,
@@ -200,7 +199,7 @@ class Run:
             stale=self._stale,
             snapshot=self._snapshot,
             living=self._living,
-            steer=Steering(records, self._patience, injections).take_up,
+            steer=self._steering.take_up,
             clock=self._clock,
         )
 
@@ -214,6 +213,7 @@ class Run:
         settled = state.estimates[SEARCH].keys() | state.failures[SEARCH].keys()
         names = {name for name in state.candidates if name not in settled} | state.untold.keys()
         names.update(*(state.candidates[name].parents for name in tuple(names)))
+        names.update(state.pinned)
         names.update(searcher.living() if isinstance(searcher, Archived) else ())
         return {state.candidates[name].recipe_hash for name in names}
 

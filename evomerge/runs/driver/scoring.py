@@ -22,7 +22,7 @@ from evomerge.runs.ledger.cache import CachedBlock, find_blocks
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import Estimates
 from evomerge.runs.ledger.rows import AttemptRecord, Block
-from evomerge.runs.objectives import CONSTRAINT, Constraint
+from evomerge.runs.objectives import BANNED, CONSTRAINT, Constraint
 from evomerge.runs.sizes import Sizes
 
 
@@ -114,6 +114,7 @@ class Scorer:
         attempts: Attempts at a candidate whose worker ended under it.
         sizes: Counts steps and parameters; None where nothing needs them.
         limits: Constraints of the recipe alone; a candidate that misses one isn't scored.
+        banned: Hashes of recipes that aren't scored in the search.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class Scorer:
         attempts: int = 1,
         sizes: Sizes | None = None,
         limits: Sequence[Constraint] = (),
+        banned: Collection[str] = (),
     ) -> None:
         self._ledger = ledger
         self._evaluators = evaluators
@@ -140,6 +142,7 @@ class Scorer:
         self._attempts = attempts
         self._sizes = sizes
         self._limits = tuple(limits)
+        self._banned = banned
         self._fingerprints = {name: item.fingerprint() for name, item in evaluators.items()}
         self._refs: dict[str, tuple[BlockRef, ...]] = {}
 
@@ -161,7 +164,9 @@ class Scorer:
         ]
 
     def _refusal(self, pending: Pending) -> Failure | None:
-        """Return why a candidate isn't scored: its recipe alone misses a constraint."""
+        """Return why a candidate isn't scored: it is banned, or its recipe misses a constraint."""
+        if pending.split == SEARCH and pending.recipe.hash() in self._banned:
+            return Failure(BANNED, "its recipe is banned")
         if not self._limits or self._sizes is None or pending.any_size or pending.split != SEARCH:
             return None
         try:

@@ -115,7 +115,7 @@ class Settler:
         self._dialogue.scored(name, scored.blocks)
         values = self._objectives.values(scored.estimates)
         known = [self._tally.best] if self._tally.best else []
-        feasible = self._objectives.violation(scored.estimates) == 0
+        feasible = self._state.may(name) and self._objectives.violation(scored.estimates) == 0
         if feasible:
             self._tally.best = self._objectives.best([values, *known])
             if self._tally.cover is not None:

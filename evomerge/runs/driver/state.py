@@ -13,7 +13,7 @@ from evomerge.execution.protocol import Failure
 from evomerge.runs.events import Progress
 from evomerge.runs.ledger.records import Estimates, RunRecords
 from evomerge.runs.ledger.rows import CandidateRow
-from evomerge.runs.objectives import CONSTRAINT
+from evomerge.runs.objectives import BANNED, CONSTRAINT
 from evomerge.runs.reading.accounting import Spent
 
 SEARCH, VALIDATION, TEST = "search", "validation", "test"
@@ -43,6 +43,8 @@ class SearchState:
         streak: (candidate, split) of the latest settled attempts, as long as all failed alike.
         works: Something has been scored.
         ended_by: Rule that cut the budget to what was proposed; empty for none.
+        banned: Recipes that are never chosen nor scored again, by hash.
+        pinned: Candidates that are always among the finalists.
         aside: References that have an outcome on the search split; they count for no budget.
         final: Body of the last ``final`` decision that nothing came after; None otherwise.
     """
@@ -63,6 +65,8 @@ class SearchState:
     streak: list[tuple[str, str]] = field(default_factory=list)
     works: bool = False
     ended_by: str = ""
+    banned: set[str] = field(default_factory=set)
+    pinned: dict[str, None] = field(default_factory=dict)
     aside: set[str] = field(default_factory=set)
     final: Mapping[str, Any] | None = None
 
@@ -100,6 +104,8 @@ class SearchState:
             self.final = None
         elif kind == "final":
             self.final = body
+        elif kind in ("ban", "pin") and "refused" not in body:
+            self._steer(kind, body["candidate"], on=body["on"])
 
     def asked(self, ask: int, rows: Sequence[CandidateRow]) -> None:
         """Take new proposals and the decision to evaluate them into account."""
@@ -128,9 +134,16 @@ class SearchState:
         )
 
     def scored(self, split: str) -> dict[str, Estimates]:
-        """Return candidate → estimates on ``split``, proposals only, in the order of asking."""
+        """Return candidate → estimates on ``split``, in the order of asking.
+
+        Only proposals that may be chosen: what is banned isn't among them.
+        """
         found = self.estimates.get(split, {})
-        return {name: found[name] for name in self.candidates if name in found}
+        return {name: found[name] for name in self.candidates if name in found and self.may(name)}
+
+    def may(self, candidate_id: str) -> bool:
+        """Say if a proposal may be chosen: its recipe isn't banned."""
+        return self.candidates[candidate_id].recipe_hash not in self.banned
 
     def references(self) -> list[Estimates]:
         """Return what references have on the search split: the panel of a stability."""
@@ -174,6 +187,16 @@ class SearchState:
                 self.untold.pop(candidate_id, None)
         self.streak.clear()
 
+    def _steer(self, kind: str, candidate_id: str, *, on: bool) -> None:
+        """Ban or pin a candidate, or take that back."""
+        recipe = self.candidates[candidate_id].recipe_hash
+        if kind == "ban":
+            (self.banned.add if on else self.banned.discard)(recipe)
+        elif on:
+            self.pinned[candidate_id] = None
+        else:
+            self.pinned.pop(candidate_id, None)
+
     def _tell(self, candidate_id: str) -> None:
         """Strike a candidate off those that the searcher wasn't told of."""
         self.untold.pop(candidate_id, None)
@@ -203,7 +226,7 @@ class SearchState:
             self.works = True
             return
         # Neither says anything of whether scoring works; a model may well have no finite scores.
-        if failure.kind == CONSTRAINT or (failure.kind == "nan" and self.works):
+        if failure.kind in (CONSTRAINT, BANNED) or (failure.kind == "nan" and self.works):
             self.failures.setdefault(split, {})[candidate_id] = failure
             return
         if self.streak:

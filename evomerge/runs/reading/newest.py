@@ -16,7 +16,7 @@ _SPEED_OVER = 100
 _PAGE = 500
 _ENDED = ("candidate_done", "candidate_failed")
 _BEST = ("generation_done", "advanced")
-_KINDS = (*_ENDED, *_BEST, "started", "stopped", "finished")
+_KINDS = (*_ENDED, *_BEST, "started", "stopped", "finished", "steered")
 
 
 @dataclass(frozen=True)
@@ -65,19 +65,26 @@ def _newest_events(query: Query, run_id: str) -> Iterator[tuple[str, Any, float]
 def read_tail(query: Query, run_id: str, directions: Mapping[str, str]) -> Tail:
     """Read events, newest first, until nothing older can matter."""
     progress = stopped = finished = started_s = generations = hypervolume = None
+    whole = False  # nothing older has a better value that still counts
     values: list[Mapping[str, float]] = []
     times: list[float] = []
     for kind, body, at_s in _newest_events(query, run_id):
+        if kind == "steered":
+            if body.get("best") is not None and not whole:
+                values.append(body["best"])
+                hypervolume, whole = body.get("hypervolume"), True
+            continue
         if progress is None:
             progress = Progress(**body["progress"])
         if kind in _ENDED and started_s is None:
             times.append(at_s)
-        if kind == "candidate_done" and generations is None:
+        if kind == "candidate_done" and not whole and body.get("feasible", True):
             values.append(body["objectives"])
         elif kind in _BEST and generations is None:
-            values.append(body["best"])
+            if not whole:
+                values.append(body["best"])
+                hypervolume, whole = body.get("hypervolume"), True
             generations = 0 if body.get("ask") is None else body["ask"] + 1
-            hypervolume = body.get("hypervolume")
         elif kind == "stopped" and started_s is None and stopped is None:
             stopped = body
         elif kind == "finished" and finished is None:
