@@ -54,7 +54,7 @@ def _print_cells(found: "CellArchive") -> None:
             low = axis.low + number * width
             ranges.append(f"{low:.4g} – {low + width:.4g}")
         rows.append((item.candidate, f"{item.quality:.4f}", *ranges))
-    title = f"Archive: {len(found.occupants)} of {found.n_cells} cells"
+    title = f"Best {found.quality} of each kind: {len(found.occupants)} of {found.n_cells} cells"
     columns = ["candidate", f">{found.quality}", *(f">{axis.name}" for axis in found.axes)]
     print_table(table(title, columns, rows))
     if len(found.occupants) > len(rows):

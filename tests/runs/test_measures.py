@@ -29,7 +29,7 @@ def kinds(workspace: Path, raw_config: dict[str, Any]) -> dict[str, Any]:
         "budget": 12,
         "options": {"population": 4},
         "measures": {
-            "next": {"from": "next", "low": 100.0, "high": 160.0, "bins": 20},
+            "next": {"from": "next", "low": 6.4, "high": 6.8, "bins": 20},
             "size": {"from": "parameters", "low": 0.0, "high": 1e6, "bins": 2},
         },
     }
@@ -152,3 +152,55 @@ def test_other_searches_have_no_cells(workspace: Path, raw_config: dict[str, Any
     with pytest.raises(LedgerError, match="a search by random, which keeps no archive of cells"):
         read_cells(results.records, results.row, results.objectives)
     results.close()
+
+
+@pytest.fixture
+def cycled(kinds: dict[str, Any]) -> dict[str, Any]:
+    """Two losses that take turns, over experts that an SVD mutation changes."""
+    kinds["recipe"]["parameters"] = [
+        {
+            "method": "svd_scale",
+            "inputs": ["left", "right"],
+            "weights": {"search": {"low": 0.0, "high": 1.0}},
+            "seeds": {"search": {}},
+        }
+    ]
+    kinds["objectives"] = {
+        name: {"from": [name], "direction": "minimize"} for name in ("copy", "next")
+    }
+    del kinds["search"]["measures"]
+    kinds["search"] |= {"searcher": "cycleqd", "options": {"population": 4, "bins": 5}}
+    return kinds
+
+
+def test_tasks_take_turns_and_a_stop_changes_nothing(cycled: dict[str, Any]) -> None:
+    cycled["ledger"] = "sqlite:///runs/other.db"
+    whole_run(cycled, "whole")
+    cycled["ledger"] = "sqlite:///runs/ledger.db"
+    with new_run(parse_config(cycled, where="tiny.yaml")) as opened:
+        drive_to(opened.run, 6)
+    with stored_run(RUN) as opened:
+        assert isinstance(list(opened.run.drive())[-1], Finished)
+        searcher = opened.run.plan.searcher
+    found = rows(RUN)
+    assert found == rows(Path("runs/whole"))
+    assert [row.origin for row in found].count("cycleqd") == 8
+    for row in found:
+        seeds = [value for name, value in row.genome.items() if ".seeds" in name]
+        assert len(seeds) == 2
+        assert any(seeds) == (row.origin == "cycleqd")
+    searcher.ask()  # type: ignore[attr-defined]  what came last joins
+    results = RunResults.open(RUN)
+    archives = read_cells(results.records, results.row, results.objectives)
+    results.close()
+    assert [(a.quality, [axis.name for axis in a.axes]) for a in archives] == [
+        ("copy", ["next"]),
+        ("next", ["copy"]),
+    ]
+    for archive, grid in zip(archives, searcher._archives.grids, strict=True):  # type: ignore[attr-defined]
+        assert {item.candidate for item in archive.occupants} == {e.id for e in grid.elites}
+        (axis,) = archive.axes
+        for item in archive.occupants:
+            assert item.quality > 0
+            assert axis.low <= item.measures[0] <= axis.high
+            assert item.cell == (axis.bin(item.measures[0]),)

@@ -1,7 +1,7 @@
 """The best model of each kind, as a quality-diversity search's ledger tells of it."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from evomerge.runs.ledger.records import Estimates, RunRecords
 from evomerge.runs.ledger.rows import CandidateRow, RunRow
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.setup.scalarise import scalarised
+from evomerge.search.cycled_archives import CycledArchives, Result
 from evomerge.search.grid_archive import Axis, Elite, GridArchive
 from evomerge.search.protocol import SEARCHERS, Evaluation, Proposal, Searcher, needs_measures
+
+CYCLED = "cycleqd"
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,11 @@ class CellArchive:
 
 
 def keeps_cells(row: RunRow) -> bool:
-    """Say if a run's search keeps an archive of cells."""
-    search = row.config["search"]
-    names = SEARCHERS.names()
-    name = search["searcher"]
-    return name in names and not search.get("phases") and needs_measures(SEARCHERS.get(name).value)
+    """Say if a run's search keeps archives of cells."""
+    name = row.config["search"]["searcher"]
+    if row.config["search"].get("phases") or name not in SEARCHERS.names():
+        return False
+    return name == CYCLED or needs_measures(SEARCHERS.get(name).value)
 
 
 def read_cells(records: RunRecords, row: RunRow, objectives: Objectives) -> tuple[CellArchive, ...]:
@@ -75,9 +78,12 @@ def read_cells(records: RunRecords, row: RunRow, objectives: Objectives) -> tupl
             f"run {row.name!r} is a search by {row.config['search']['searcher']}, which keeps no "
             "archive of cells. Name a candidate, or 'best'."
         )
+    heard = _heard(records, row, objectives)
+    if row.config["search"]["searcher"] == CYCLED:
+        return _cycled(heard, row, objectives)
     axes = [Axis(m.number.name, m.low, m.high, m.bins) for m in objectives.measures]
     archive = GridArchive(axes)
-    for item in _heard(records, row, objectives):
+    for item in heard.results:
         if (
             item.values is not None
             and not item.violation
@@ -87,6 +93,43 @@ def read_cells(records: RunRecords, row: RunRow, objectives: Objectives) -> tupl
     one = len(objectives.all) == 1
     turned = -1.0 if one and objectives.all[0].direction == "minimize" else 1.0
     return (_described(archive, objectives.all[0].name if one else "score", turned),)
+
+
+def _cycled(heard: "_Ear", row: RunRow, objectives: Objectives) -> tuple[CellArchive, ...]:
+    """Return an archive for each objective of a search by cycleqd, in raw units."""
+    options = SEARCHERS.get(CYCLED).declaration.fill(row.config["search"]["options"])
+    names = [item.name for item in objectives.all]
+    signs = [1.0 if item.direction == "maximize" else -1.0 for item in objectives.all]
+    archives = CycledArchives(names, int(options["bins"]))
+    for step in heard.steps:
+        if isinstance(step, Evaluation):
+            values = None if step.violation else step.values
+            archives.told(Result(step.candidate_id, heard.place(step), None, values))
+        else:
+            archives.settle()
+            archives.asked(step)
+    found = []
+    for task, grid in enumerate(archives.grids):
+        turned = signs[:task] + signs[task + 1 :]
+        found.append(_raw(_described(grid, names[task], signs[task]), turned))
+    return tuple(found)
+
+
+def _raw(archive: CellArchive, signs: Sequence[float]) -> CellArchive:
+    """Turn the axes of minimised objectives back to raw values."""
+    axes = [
+        axis if sign > 0 else replace(axis, low=-axis.high, high=-axis.low)
+        for axis, sign in zip(archive.axes, signs, strict=True)
+    ]
+    occupants = []
+    for item in archive.occupants:
+        cell = tuple(
+            number if sign > 0 else axis.bins - 1 - number
+            for number, axis, sign in zip(item.cell, axes, signs, strict=True)
+        )
+        measures = tuple(sign * value for sign, value in zip(signs, item.measures, strict=True))
+        occupants.append(replace(item, cell=cell, measures=measures))
+    return replace(archive, axes=tuple(axes), occupants=tuple(occupants))
 
 
 def _described(archive: GridArchive, quality: str, turned: float) -> CellArchive:
@@ -106,12 +149,18 @@ class _Ear:
 
     Args:
         rows: Candidate → where it was asked for.
+        steps: Results, and the candidates of each ask, which come after what it knew of.
     """
 
     rows: Mapping[str, CandidateRow]
-    heard: list[Evaluation] = field(default_factory=list)
+    steps: list[Evaluation | list[str]] = field(default_factory=list)
     _since: list[Evaluation] = field(default_factory=list)
     _next: list[Proposal] = field(default_factory=list)
+
+    @property
+    def results(self) -> list[Evaluation]:
+        """All results."""
+        return [step for step in self.steps if isinstance(step, Evaluation)]
 
     def expect(self, names: Iterable[str]) -> None:
         """Take what the next ask gave."""
@@ -119,21 +168,24 @@ class _Ear:
 
     def ask(self, n: int | None = None) -> list[Proposal]:
         """Return what was stored; what came since the last ask counts in the order of asking."""
-        self.heard += sorted(self._since, key=self._place)
+        since = sorted(self._since, key=self.place)
+        self.steps += since
         self._since = []
+        self.steps.append([proposal.id for proposal in self._next])
         return self._next
 
     def tell(self, evaluations: Iterable[Evaluation]) -> None:
         """Remember results."""
         self._since += evaluations
 
-    def _place(self, item: Evaluation) -> tuple[int, int]:
+    def place(self, item: Evaluation) -> tuple[int, int]:
+        """Return the number of a candidate's ask, and its place there."""
         row = self.rows[item.candidate_id]
         return row.ask, row.place
 
 
-def _heard(records: RunRecords, row: RunRow, objectives: Objectives) -> list[Evaluation]:
-    """Return all results as the searcher heard them, scalarised where the run does that."""
+def _heard(records: RunRecords, row: RunRow, objectives: Objectives) -> _Ear:
+    """Return all asks and results as the searcher knew them, scalarised where the run does that."""
     estimates: Mapping[str, Estimates] = records.estimates(SEARCH)
     ear = _Ear({item.candidate_id: item for item in records.candidates()})
     config = RunConfig.model_validate(row.config)
@@ -148,5 +200,6 @@ def _heard(records: RunRecords, row: RunRow, objectives: Objectives) -> list[Eva
         searcher.tell(
             evaluations_of(results, None, lambda name: objectives.measured(estimates[name]))
         )
+    ear.expect(())
     ear.ask()
-    return ear.heard
+    return ear

@@ -129,7 +129,8 @@ def read_niches(records: RunRecords, row: RunRow, objectives: Objectives) -> Nic
     if search["searcher"] != SEARCHER or search.get("phases"):
         raise LedgerError(
             f"run {row.name!r} is a search by {search['searcher']}, which keeps no archive of "
-            f"niches. Name a candidate, or 'best'; archives are kept by the searcher {SEARCHER}."
+            f"niches or cells. Name a candidate, or 'best'; archives are kept by {SEARCHER}, "
+            "map_elites, cma_me, cma_mae and cycleqd."
         )
     return _Reader(records, row, objectives).read()
 
