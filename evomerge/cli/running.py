@@ -1,9 +1,7 @@
 """Commands that drive a run: ``run`` and ``resume``."""
 
 import contextlib
-import logging
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -94,6 +92,7 @@ def _drive(opened: "OpenRun") -> _End:
     from evomerge.cli.interrupts import StopOnSignal
     from evomerge.cli.progress import run_progress
     from evomerge.runs.events import Started
+    from evomerge.runs.log import logging_to
 
     for warning in opened.prepared.warnings:
         say(f"warning: {warning}")
@@ -111,7 +110,7 @@ def _drive(opened: "OpenRun") -> _End:
         grace_s=grace_s,
     )
     event = None
-    with _logging_to(opened.folder.log_file, config.execution.log), signals, progress:
+    with logging_to(opened.folder.log_file, config.execution.log), signals, progress:
         for event in opened.run.drive():
             progress.show(event)
             if isinstance(event, Started) and event.resumed:
@@ -154,28 +153,3 @@ def _say_stopped(path: Path, status: "Status") -> None:
         f"Stopped after {done.evaluated} of {done.budget} candidates"
         f"{f' (best {best})' if best else ''}. Go on with: evomerge resume {path}"
     )
-
-
-@contextlib.contextmanager
-def _logging_to(file: Path, form: str) -> Iterator[None]:
-    """Write the run's log to ``file`` while this context is open, all events among it.
-
-    Args:
-        file: Is added to.
-        form: ``text`` or ``json``.
-    """
-    from evomerge.runs import log
-
-    handler = logging.FileHandler(file, encoding="utf-8")
-    handler.addFilter(lambda record: log.is_event(record) or record.levelno >= logging.INFO)
-    handler.setFormatter(log.JsonLines() if form == "json" else log.TextLines())
-    logger = logging.getLogger("evomerge")
-    before = log.logger.level
-    log.logger.setLevel(logging.DEBUG)
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.logger.setLevel(before)
-        logger.removeHandler(handler)
-        handler.close()

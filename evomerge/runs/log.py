@@ -5,12 +5,14 @@ Events are logged as records of this module's logger with their fields attached;
 tokens and secrets of the environment are blotted out.
 """
 
+import contextlib
 import json
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from evomerge.runs.events import Event
@@ -54,6 +56,29 @@ class _Line:
         fields = _flat(self._fields).items()
         words = [f"{key}={_word(value)}" for key, value in fields if value is not None]
         return " ".join([self._kind, *words])
+
+
+@contextlib.contextmanager
+def logging_to(file: Path, form: str) -> Iterator[None]:
+    """Write a run's log to ``file`` while this context is open, all events among it.
+
+    Args:
+        file: Is added to.
+        form: ``text`` or ``json``.
+    """
+    handler = logging.FileHandler(file, encoding="utf-8")
+    handler.addFilter(lambda record: is_event(record) or record.levelno >= logging.INFO)
+    handler.setFormatter(JsonLines() if form == "json" else TextLines())
+    ours = logging.getLogger("evomerge")
+    before = logger.level
+    logger.setLevel(logging.DEBUG)
+    ours.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        ours.removeHandler(handler)
+        handler.close()
 
 
 def is_event(record: logging.LogRecord) -> bool:

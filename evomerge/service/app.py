@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, FastAPI
 
 from evomerge import __version__
-from evomerge.service import access, api, errors
+from evomerge.service import access, api, errors, operations
+from evomerge.service.figures import Counting
 from evomerge.service.guard import Guard
 from evomerge.service.limits import BodyLimit
 from evomerge.service.settings import Settings
@@ -18,7 +19,7 @@ PREFIX = "/api/v1"
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Return the application; it opens the ledger now and closes it when it is shut down.
+    """Return the application; it opens the ledger now, and looks after the jobs while it is up.
 
     Raises:
         AccessError: It would let everybody in from other machines.
@@ -39,13 +40,16 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app)
     for router in _routers():
         app.include_router(router, prefix=PREFIX)
+    app.include_router(operations.router)
     app.add_middleware(BodyLimit, limit=settings.body_limit)
     app.add_middleware(Guard)
+    app.add_middleware(Counting, figures=app.state.service.figures)
     return app
 
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.service.supervisor.start()
     try:
         yield
     finally:
@@ -53,6 +57,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _routers() -> list[APIRouter]:
-    """Return the router of every module in ``api``, by name."""
+    """Return the routers of the modules in ``api``, by name; some hold only models."""
     names = sorted(item.name for item in pkgutil.iter_modules(api.__path__))
-    return [importlib.import_module(f"{api.__name__}.{name}").router for name in names]
+    modules = [importlib.import_module(f"{api.__name__}.{name}") for name in names]
+    return [module.router for module in modules if hasattr(module, "router")]

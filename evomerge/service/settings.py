@@ -15,8 +15,9 @@ class Settings:
         host, port: Where to listen.
         no_auth: Take everybody for an admin; only on an address of this machine.
         roots: Folders that submitted configs may read from; the working folder if empty.
-        plugins: Plug-in files that submitted configs may load.
+        plugins: Plug-in files that submitted configs may load, and folders of tasks with code.
         remote_code: Sources whose own code submitted configs may run, as the configs name them.
+        unsafe_code: Let tasks run code that models write.
         hosts: Hosts that a submitted config may make the server reach; nothing else is reached.
         executors: Executors that submitted configs may name.
         ray: Address of the Ray cluster that jobs with the executor ``ray`` take.
@@ -38,6 +39,7 @@ class Settings:
     roots: tuple[Path, ...] = ()
     plugins: tuple[Path, ...] = ()
     remote_code: tuple[str, ...] = ()
+    unsafe_code: bool = False
     hosts: tuple[str, ...] = ()
     executors: tuple[str, ...] = ("inprocess", "local")
     ray: str | None = None

@@ -25,6 +25,11 @@ class Service:
         folders: Run id → folder.
         access: Tokens, sessions, and the audit log.
         reading: Reads the runs.
+        jobs: What is to be done.
+        checker: Checks run files.
+        submission: Turns what callers send into jobs.
+        supervisor: Looks after the jobs once it is started.
+        figures: Counts what the service does.
     """
 
     settings: Settings
@@ -32,6 +37,11 @@ class Service:
     folders: Folders
     access: Access
     reading: Workspace
+    jobs: Jobs
+    checker: Checker
+    submission: Submission
+    supervisor: Supervisor
+    figures: Figures
 
     @classmethod
     def open(cls, settings: Settings) -> "Service":
@@ -41,16 +51,27 @@ class Service:
             LedgerError: The ledger can't be used.
         """
         ledger = Ledger.open(settings.ledger, create=True)
-        folders = Folders(settings.runs)
+        access, jobs = Access(ledger, no_auth=settings.no_auth), Jobs(ledger)
+        folders, checker = Folders(settings.runs), Checker(timeout_s=settings.check_s)
+        supervisor = Supervisor(
+            settings, ledger, over_quota=lambda job: over_quota(access, ledger, jobs, job)
+        )
         return cls(
             settings=settings,
             ledger=ledger,
             folders=folders,
-            access=Access(ledger, no_auth=settings.no_auth),
+            access=access,
             reading=Workspace(folders),
+            jobs=jobs,
+            checker=checker,
+            submission=Submission(settings, jobs, folders, checker),
+            supervisor=supervisor,
+            figures=Figures(jobs, supervisor),
         )
 
     def close(self) -> None:
-        """End all streams and close the ledger."""
+        """End all streams, leave the jobs' processes alone, and close the ledger."""
         self.reading.close()
+        self.supervisor.stop()
+        self.checker.close()
         self.ledger.close()

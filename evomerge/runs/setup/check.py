@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from evomerge.config.load import ShapeError, load_config
+from evomerge.config.load import ShapeError, parse_config
 from evomerge.config.run import RunConfig
+from evomerge.config.yaml_text import read_yaml
 from evomerge.errors import ConfigError, EvomergeError, ProblemsError
 from evomerge.runs.setup.prepare import prepare
 
@@ -23,8 +25,19 @@ def load_checked(
         ConfigError: The file can't be read, or has mistakes in its shape: these and, as far as they
             can be told then, those in its names. Names alone are left to ``prepare``.
     """
+    return parse_checked(read_yaml(path), overrides, where=str(path), plugins=plugins)
+
+
+def parse_checked(
+    raw: Any, overrides: Sequence[str] = (), *, where: str, plugins: Sequence[Path] = ()
+) -> RunConfig:
+    """Return the run file whose plain data is ``raw``, as ``load_checked`` does.
+
+    Raises:
+        ConfigError: As ``load_checked``.
+    """
     try:
-        return load_config(path, overrides)
+        return parse_config(raw, where=where, overrides=overrides)
     except ShapeError as error:
         if error.rest is None:
             raise
