@@ -1,7 +1,7 @@
 """What a run of evolved networks needs besides: lineages of the ledger, weights in files."""
 
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +20,10 @@ from evomerge.recipes.recipe import Recipe
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.rows import RunRow
+from evomerge.runs.network_files import FOLDER as FOLDER
 from evomerge.runs.reading.results import CandidateDetails
 
 WEIGHTS = "network.safetensors"
-FOLDER = "networks"
-"""Folder of a run in which the weights of living networks are."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +51,6 @@ def no_recipes(recipe_hash: str) -> Recipe:
         MergeError: Always.
     """
     raise MergeError(f"the weights of the network {recipe_hash[:12]} aren't here, nor its lineage.")
-
-
-def prune(folder: Path, living: Collection[str]) -> None:
-    """Remove the weights of networks that nothing will be made of; they can be built again.
-
-    Args:
-        folder: The run's folder.
-        living: Hashes of the recipes to keep.
-    """
-    for file in (folder / FOLDER).glob("*.npy"):
-        if file.stem not in living:
-            file.unlink(missing_ok=True)
 
 
 def export_network(

@@ -2,12 +2,15 @@
 
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from evomerge.evaluation.intervals import Estimate
-from evomerge.merging.engine import Merger
 from evomerge.recipes.recipe import Recipe, Step
 from evomerge.runs.ledger.records import Estimates
 from evomerge.runs.objectives import RECIPE
+
+if TYPE_CHECKING:  # a driver needs no torch of its own
+    from evomerge.merging.engine import Merger
 
 
 class Sizes:
@@ -18,7 +21,7 @@ class Sizes:
         n_layers: Layers of the base, which a recipe without a route has.
     """
 
-    def __init__(self, merger: Merger, n_layers: int) -> None:
+    def __init__(self, merger: "Merger", n_layers: int) -> None:
         self._merger = merger
         self._n_layers = n_layers
 

@@ -14,7 +14,7 @@ from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.rows import STOPPING, RequestRow
 from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.metrics import Snapshot, write_metrics
-from evomerge.runs.networks import FOLDER, prune
+from evomerge.runs.network_files import FOLDER, prune
 
 logger = logging.getLogger(__name__)
 

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,12 @@ def cma_searcher(space: SearchSpace, objectives: int) -> Searcher:
 
 def failing(*names: str) -> Any:
     return lambda job: BROKEN if job.candidate_id in names else None
+
+
+def test_a_driver_needs_no_torch_of_its_own() -> None:
+    """Each resume and each spawned worker would wait for it."""
+    script = "import sys, evomerge.runs.driver.loop\nsys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_the_budget_is_exact_and_the_last_generation_stays_pending(tmp_path: Path) -> None:
