@@ -5,10 +5,14 @@ Run: OMP_NUM_THREADS=1 python benchmarks/m2n2_digits.py
 The task is that of the authors' code (SakanaAI/natural_niches): 8×8 digits from scikit-learn, the
 first 80 % to train on, a network of 64, 256 and 10 units (19,210 parameters), one parent trained on
 0 to 4 and one on 5 to 9 by ten full-batch steps of Adam, an archive of 20. "published loop" is that
-code's loop, written with numpy: whole networks in the archive, its own random draws. Printed is the
-accuracy on the other 20 % of the archive's model that is best in training, that in training, and
-the share of training examples that some member solves. Each seed has its own parents, the same in
-all variants; they are drawn with torch, so that figures differ from those of the authors' parents.
+code's loop, written with numpy: whole networks in the archive, its own random draws; of equally fit
+members it replaces that in the first place. "older leaves" is that loop with our rule for these,
+and "our draws" that with our random numbers too: m2n2's search, on whole networks. "brute force"
+tries 501 global weights. Printed is the accuracy on the other 20 % of the archive's model that is
+best in training, that in training, and the share of training examples that some member solves;
+beside all but the first variant also the first's minus it, paired by seed, with 95 % intervals by
+bootstrap. Each seed has its own parents, the same in all variants; they are drawn with torch, so
+that figures differ from those of the authors' parents.
 """
 
 import argparse
@@ -28,43 +32,75 @@ from evomerge.search.protocol import Evaluation
 Array = NDArray[np.float64]
 Set = tuple[Array, NDArray[np.int64]]
 SHAPES = {"1.weight": (64, 256), "2.bias": (256,), "3.weight": (256, 10), "4.bias": (10,)}
-VARIANTS: dict[str, dict[str, object] | None] = {
-    "published loop": None,
+VARIANTS: dict[str, dict[str, object]] = {
     "m2n2": {},
+    "published loop": {},
+    "older leaves": {},
+    "our draws": {},
     "without attraction": {"attraction": False},
     "without split point": {"split_point": False},
     "genetic (alpha 0, no attraction)": {"alpha": 0.0, "attraction": False},
+    "alpha 0": {"alpha": 0.0},
+    "brute force": {},
 }
+FIGURES = ("test accuracy", "training accuracy", "coverage")
 
 
 def main() -> None:
     """Print one line a variant."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--passes", type=int, default=2000)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     options = parser.parse_args()
     torch.set_num_threads(1)
     images, labels = load_digits(return_X_y=True)
     cut = int(len(images) * 0.8)
     train, test = (images[:cut], labels[:cut]), (images[cut:], labels[cut:])
+    first: Array | None = None
     for name in options.variants:
-        settings = VARIANTS[name]
-        found = []
+        rows = []
         for seed in range(42, 42 + options.seeds):
             parents = halves(*train, seed)
-            if settings is None:
-                found.append(published(parents, train, test, seed, options.passes))
-            else:
-                found.append(run(parents, train, test, seed, options.passes, settings))
-        tested, trained, covered = np.array(found).T
-        spread = tested.std(ddof=1) if options.seeds > 1 else 0.0
-        values = " ".join(f"{accuracy:.3f}" for accuracy in tested)
-        print(
-            f"{name}: test accuracy {tested.mean():.3f} (sd {spread:.3f}; {values}), training "
-            f"accuracy {trained.mean():.3f}, coverage {covered.mean():.3f}",
-            flush=True,
-        )
+            rows.append(one(name, parents, train, test, seed, options.passes))
+        found = np.array(rows)
+        first = found if first is None else first
+        print(f"{name}:", flush=True)
+        for figure, mine, wanted in zip(FIGURES, found.T, first.T, strict=True):
+            line = f"  {figure} {mine.mean():.3f} (sd {mine.std(ddof=1):.3f})"
+            if found is not first:
+                line += f", {options.variants[0]} minus it {interval(wanted - mine)}"
+            print(line, flush=True)
+
+
+def one(
+    name: str, parents: Array, train: Set, test: Set, seed: int, passes: int
+) -> tuple[float, float, float]:
+    """Return test and training accuracy and coverage of one search."""
+    if name in ("published loop", "older leaves", "our draws"):
+        return published(parents, train, test, seed, passes, name)
+    if name == "brute force":
+        return brute_force(parents, train, test)
+    return run(parents, train, test, seed, passes, VARIANTS[name])
+
+
+def interval(differences: Array) -> str:
+    """Return the mean and its 95 % interval by bootstrap over seeds."""
+    rng = np.random.default_rng(0)
+    draws = rng.choice(differences, size=(10_000, len(differences))).mean(axis=1)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return f"{differences.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def brute_force(parents: Array, train: Set, test: Set) -> tuple[float, float, float]:
+    """Return the figures of the global weight that is best in training, of a grid of 501."""
+    best, best_model = np.zeros(0), parents[0]
+    for weight in np.linspace(0, 1, 501):
+        model = slerp(weight, parents.shape[1], parents[0], parents[1])
+        solved = right(model, train)
+        if not len(best) or solved.mean() > best.mean():
+            best, best_model = solved, model
+    return float(right(best_model, test).mean()), float(best.mean()), float(best.mean())
 
 
 def network(parameters: Array, images: Array) -> Array:
@@ -94,23 +130,31 @@ def halves(images: Array, labels: NDArray[np.int64], seed: int) -> Array:
 
 
 def published(
-    parents: Array, train: Set, test: Set, seed: int, passes: int
+    parents: Array, train: Set, test: Set, seed: int, passes: int, name: str
 ) -> tuple[float, float, float]:
-    """Return test and training accuracy and coverage of the published loop."""
+    """Return test and training accuracy and coverage of the published loop or a variant of it."""
     rng = np.random.default_rng(seed)
-    archive = np.zeros((20, parents.shape[1]))
+    archive = [np.zeros(parents.shape[1])] * 20
     scores = np.zeros((20, len(train[1])))
 
     def update(model: Array) -> None:
+        nonlocal scores
         extended = np.concatenate([scores, right(model, train)[None]])
         total = extended.sum(axis=0)
-        worst = int((extended / np.where(total > 0, total, 1)).sum(axis=1).argmin())
-        if worst < len(scores):
+        fitness = (extended / np.where(total > 0, total, 1)).sum(axis=1)
+        worst = int(fitness.round(9).argmin())
+        if name != "published loop":  # the newest is the last one
+            archive.append(model)
+            del archive[worst]
+            scores = np.delete(extended, worst, axis=0)
+        elif worst < len(scores):
             scores[worst], archive[worst] = extended[-1], model
 
     for parent in parents:
         update(parent)
-    for _ in range(passes):
+    for step in range(1, passes + 1):
+        if name == "our draws":
+            rng = np.random.default_rng((seed, step))
         total = scores.sum(axis=0)
         shared = scores / np.where(total > 0, total, 1)
         fitness = shared.sum(axis=1)
