@@ -359,6 +359,11 @@ class SearchConfig(_Block):
     recipes: list[str] = Field(
         default_factory=list, description="Recipe files of the user's that generation 0 tries too."
     )
+    from_runs: list[str] = Field(
+        default_factory=list,
+        description="Folders of other runs, whose fronts generation 0 tries too, as far as the "
+        "space has them.",
+    )
     finalists: int = Field(
         default=16,
         ge=1,

@@ -84,9 +84,11 @@ def request_inject(path: Path, given: str, *, label: str | None = None) -> Injec
 
 def _representable(recipe: Recipe, space: SearchSpace, records: RunRecords) -> Recipe:
     """Return what a run's space makes of ``recipe``, unless a candidate has it already."""
+    from evomerge.runs.setup.starts import genome_in
+
     if isinstance(space, PhasedSpace):
         return recipe
-    made = space.recipe(space.genome_of(recipe))
+    made = space.recipe(genome_in(space, recipe))
     wanted = made.hash()
     for row in records.candidates():
         if row.kind == "search" and row.recipe_hash == wanted:

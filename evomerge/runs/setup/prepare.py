@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evomerge.config.run import RunConfig, SourceConfig
+from evomerge.config.run import RunConfig
 from evomerge.errors import (
     ConfigError,
     EvomergeError,
@@ -20,11 +20,8 @@ from evomerge.execution.network_worker import NetworkSpec
 from evomerge.execution.protocol import RunnerSpec
 from evomerge.execution.worker import WorkerSpec
 from evomerge.merging.engine import Merger
-from evomerge.merging.registry import METHODS
 from evomerge.models.cache import cache_dir
 from evomerge.recipes.declarations import load_plugin_file
-from evomerge.recipes.files import load_recipe
-from evomerge.recipes.recipe import Source
 from evomerge.recipes.space import Genome, SearchSpace
 from evomerge.runs.ledger.database import Ledger, check_ledger_url
 from evomerge.runs.networks import FOLDER, LedgerRecipes
@@ -41,8 +38,9 @@ from evomerge.runs.setup.memory import MemoryPlan
 from evomerge.runs.setup.memory_check import ELSEWHERE, check_memory, prefix_bytes
 from evomerge.runs.setup.networks import check_evaluators, network_space, network_spec
 from evomerge.runs.setup.phases import Phases
-from evomerge.runs.setup.sources import OpenedSource, open_source, open_sources
+from evomerge.runs.setup.sources import OpenedSource, open_sources
 from evomerge.runs.setup.spaces import Spaces
+from evomerge.runs.setup.starts import collect_starts
 from evomerge.runs.sizes import Sizes
 from evomerge.search.protocol import Searcher
 
@@ -129,8 +127,8 @@ def prepare(
         config: The run file; its shape is valid.
         where: The file, for messages.
         plugins: Plug-in files to load first.
-        find_starts: Look for warm starts and read the user's recipes; a resumed run has them
-            stored.
+        find_starts: Look for warm starts, the user's recipes and other runs' fronts; a resumed run
+            has them stored.
         plan: Plan the memory of its workers; a report needs none.
 
     Raises:
@@ -152,7 +150,7 @@ def prepare(
     expected = _expected_class(config, problems)
     starts: tuple[tuple[str, Genome], ...] = ()
     if space is not None and find_starts and not problems:
-        starts = _find_starts(config, sources, space, problems)
+        starts = collect_starts(config, sources, space, problems, warnings)
     if phases is None:
         check_searcher(config, space, starts, problems)
     if objectives is not None and not problems:
@@ -276,34 +274,3 @@ def _expected_class(config: RunConfig, problems: list[Problem]) -> str:
     except EvomergeError as error:
         problems.append(Problem("execution.device", str(error)))
         return ""
-
-
-def _find_starts(
-    config: RunConfig,
-    sources: Mapping[str, OpenedSource],
-    space: SearchSpace,
-    problems: list[Problem],
-) -> tuple[tuple[str, Genome], ...]:
-    """Return known-good genomes and those of the user's recipe files, equal ones once."""
-    by_path = {item.source.path: item.source for item in sources.values()}
-
-    def locate_source(name: str, path: str, revision: str | None) -> Source:
-        if path not in by_path:
-            config = SourceConfig(path=path, revision=revision)
-            by_path[path] = open_source(name, config).source
-        return replace(by_path[path], name=name)
-
-    found = list(space.warm_starts()) if config.search.warm_starts else []
-    seen = [genome for _, genome in found]
-    for index, path in enumerate(config.search.recipes):
-        try:
-            recipe = load_recipe(Path(path), METHODS.declarations(), locate_source=locate_source)
-            genome = space.genome_of(recipe)
-        except EvomergeError as error:
-            lines = [line.removeprefix(f"{path}: ") for line in str(error).splitlines() if line]
-            problems += [Problem(f"search.recipes[{index}]", f"{path}: {line}") for line in lines]
-            continue
-        if genome not in seen:
-            seen.append(genome)
-            found.append((f"recipe:{Path(path).stem}", genome))
-    return tuple(found)
