@@ -13,7 +13,6 @@ import yaml
 from evomerge.config.load import load_config, parse_config
 from evomerge.errors import ConfigError, EvomergeError, LedgerError, RunFailedError
 from evomerge.runs.events import Asked, CandidateDone, Finished
-from evomerge.runs.failpoints import VARIABLE
 from evomerge.runs.reading.results import RunResults
 from evomerge.runs.start import new_run, stored_run
 
@@ -225,18 +224,32 @@ def test_a_start_that_fails_leaves_the_name_free(
 
 
 DRIVER = """
+import os
 import sys
 from pathlib import Path
 from evomerge.config.load import load_config
+from evomerge.runs.failpoints import VARIABLE
+from evomerge.runs.setup.prepare import prepare
 from evomerge.runs.start import new_run, stored_run
-folder = Path("runs/tiny")
-if (folder / "run.json").exists():
-    opening = stored_run(folder)
-else:
-    opening = new_run(load_config("tiny.yaml"), where="tiny.yaml")
-with opening as opened:
-    for event in opened.run.drive():
-        pass
+
+def drive(point):
+    os.environ[VARIABLE] = point
+    if Path("runs/tiny/run.json").exists():
+        opening = stored_run(Path("runs/tiny"))
+    else:
+        opening = new_run(load_config("tiny.yaml"), where="tiny.yaml")
+    with opening as opened:
+        for event in opened.run.drive():
+            pass
+
+# What loads on first use is loaded once here, not in each of the processes that are killed.
+prepare(load_config("tiny.yaml"), plan=False)
+for point in sys.argv[1:]:
+    child = os.fork()
+    if child == 0:
+        drive(point)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -249,16 +262,15 @@ def test_a_real_run_killed_three_times_ends_as_if_never_killed(
     run_it(whole)
     root = str(Path(__file__).resolve().parents[2])
     # The first ends before run.json is written, the others within a generation.
-    for point in (8, 17, 12, 0):
-        environment = os.environ | {"PYTHONPATH": root, VARIABLE: str(point)}
-        done = subprocess.run(
-            [sys.executable, "-c", DRIVER],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == (-signal.SIGKILL if point else 0), done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, "8", "17", "12", "0"],
+        env=os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    killed = str(-signal.SIGKILL)
+    assert done.stdout.split() == [killed, killed, killed, "0"], done.stderr
     expected, found = picture(Path("runs/whole")), picture()
     assert found == expected
     assert len(set(found["attempts"])) == len(found["attempts"])
