@@ -180,7 +180,13 @@ class CandidateDetail(BaseModel):
         tasks={"search": {"math": {"exact": NUMBER}}}, failures={}, children=["5-0"],
         n_children=1, genome={"merge.weights.math": 0.7}, recipe={"evomerge_recipe": 1},
         coefficients=[], route=None, tries=[], cost=None,
-        remark={"candidate": "3-2", "starred": False, "notes": []},
+        remark={
+            "candidate": "3-2",
+            "starred": False,
+            "notes": [],
+            "banned": False,
+            "pinned": False,
+        },
     )  # fmt: skip
 
     candidate: str

@@ -128,10 +128,12 @@ class Note(BaseModel):
 class Remark(BaseModel):
     """What users have said of a candidate."""
 
-    model_config = example(candidate="3-2", starred=True, notes=[])
+    model_config = example(candidate="3-2", starred=True, notes=[], banned=False, pinned=False)
 
     candidate: str
     starred: bool
+    banned: bool = Field(description="Its recipe is never chosen nor scored again.")
+    pinned: bool = Field(description="It is always among the finalists.")
     notes: list[Note]
 
 
