@@ -63,7 +63,8 @@ def _print_scores(found: "CandidatesDiff", directions: dict[str, str]) -> None:
 
 
 def _print_changes(found: "CandidatesDiff") -> None:
-    title, changes = ("Genes", found.genes) if found.genes else ("Recipe", found.recipe)
+    title = "Genes" if found.genes else "Places of the recipe"
+    changes = found.genes or found.recipe
     if not changes:
         say("Both are one recipe.")
         return

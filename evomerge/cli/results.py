@@ -195,7 +195,8 @@ def _score_rows(
             yield split, name, interval(e.value, e.low, e.high), e.n
         for task, metrics in tasks.get(split, {}).items():
             for metric, e in metrics.items():
-                yield split, f"  {task}.{metric}", interval(e.value, e.low, e.high), e.n
+                name = metric if task == "(recipe)" else f"{task}.{metric}"
+                yield split, f"  {name}", interval(e.value, e.low, e.high), e.n
 
 
 def report(run: RunArgument, json: JsonOption = False) -> None:

@@ -119,6 +119,9 @@ def test_validating_scores_the_chosen_ones_of_an_unfinished_run(workspace: Path)
     folder = Path("runs/toy")
     before = call_json("front", folder)["front"]
     assert all(set(entry["scores"]) == {"search"} for entry in before)
+    shown, _ = call("show", folder, "best")
+    assert "  parameters " in shown
+    assert "(recipe)" not in shown
     found = call_json("front", folder, "--validate", "--confidence")["front"]
     chosen = [entry for entry in found if entry["marks"]]
     assert chosen
