@@ -50,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.service.supervisor.start()
+    app.state.service.webhooks.start()
     try:
         yield
     finally:

@@ -29,6 +29,8 @@ class Settings:
         body_limit: Most bytes of a request's body.
         check_s: Seconds that checking a submitted config may take.
         metrics_open: Answer ``/metrics`` without a token.
+        webhooks: Addresses that hear of each job's state.
+        webhook_secret: Signs what they hear; empty for no signature.
     """
 
     ledger: str = "sqlite:///runs/ledger.db"
@@ -51,6 +53,8 @@ class Settings:
     body_limit: int = 1 << 20
     check_s: float = 300.0
     metrics_open: bool = False
+    webhooks: tuple[str, ...] = field(default=(), repr=False)
+    webhook_secret: str = field(default="", repr=False)
 
     @property
     def readable(self) -> tuple[Path, ...]:

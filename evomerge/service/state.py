@@ -13,6 +13,7 @@ from evomerge.service.jobs.table import Jobs
 from evomerge.service.quotas import over_quota
 from evomerge.service.reading.workspace import Workspace
 from evomerge.service.settings import Settings
+from evomerge.service.webhooks import Webhooks
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Service:
         submission: Turns what callers send into jobs.
         supervisor: Looks after the jobs once it is started.
         figures: Counts what the service does.
+        webhooks: Tells others of the jobs once it is started.
     """
 
     settings: Settings
@@ -42,6 +44,7 @@ class Service:
     submission: Submission
     supervisor: Supervisor
     figures: Figures
+    webhooks: Webhooks
 
     @classmethod
     def open(cls, settings: Settings) -> "Service":
@@ -67,11 +70,19 @@ class Service:
             submission=Submission(settings, jobs, folders, checker),
             supervisor=supervisor,
             figures=Figures(jobs, supervisor),
+            webhooks=Webhooks(
+                ledger,
+                settings.webhooks,
+                file=settings.jobs / "webhooks.json",
+                secret=settings.webhook_secret,
+                active=supervisor.alive,
+            ),
         )
 
     def close(self) -> None:
         """End all streams, leave the jobs' processes alone, and close the ledger."""
         self.reading.close()
+        self.webhooks.stop()
         self.supervisor.stop()
         self.checker.close()
         self.ledger.close()
