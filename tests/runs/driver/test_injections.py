@@ -45,19 +45,15 @@ def cma_searcher(space: SearchSpace, objectives: int) -> Searcher:
 def make(folder: Path, **options: Any) -> FakeRun:
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"read_recipe": read_recipe, **options.pop("settings", {})}
-    return FakeRun(
-        folder,
-        **{
-            "budget": 14,
-            "finalists": 2,
-            "evaluators": BINARY,
-            "make_searcher": cma_searcher,
-            "make_space": OpenSpace,
-            "clock": Clock(),
-        }
-        | options,
-        settings=settings,
-    )
+    given: dict[str, Any] = {
+        "budget": 14,
+        "finalists": 2,
+        "evaluators": BINARY,
+        "make_searcher": cma_searcher,
+        "make_space": OpenSpace,
+        "clock": Clock(),
+    }
+    return FakeRun(folder, **given | options, settings=settings)
 
 
 def ask_for(run: FakeRun, label: str = "mine", weights: list[float] = MINE) -> None:

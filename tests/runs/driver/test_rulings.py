@@ -21,10 +21,13 @@ from tests.runs.fakes import BINARY, TWO, FakeRun
 
 def make(folder: Path, **options: Any) -> FakeRun:
     folder.mkdir(parents=True, exist_ok=True)
-    return FakeRun(
-        folder,
-        **{"budget": 12, "finalists": 2, "evaluators": BINARY, "clock": Clock()} | options,
-    )
+    given: dict[str, Any] = {
+        "budget": 12,
+        "finalists": 2,
+        "evaluators": BINARY,
+        "clock": Clock(),
+    }
+    return FakeRun(folder, **given | options)
 
 
 def folder_of(fake: FakeRun) -> Path:
