@@ -1,6 +1,7 @@
 """What somebody who means harm may try through HTTP, role of an admin included."""
 
 import json
+import re
 import socket
 import threading
 import time
@@ -13,6 +14,8 @@ from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 
 from evomerge.service.app import create_app
+from evomerge.service.jobs.exports import safe_name, sha256_of
+from evomerge.service.jobs.table import NewJob
 from tests.service.hostile import MARKUP, RUN_ID, Hostile, make_hostile
 
 RUN = f"/api/v1/runs/{RUN_ID}"
@@ -104,6 +107,25 @@ def test_names_lead_nowhere(client: TestClient, name: str) -> None:
             assert answer.status_code < 500, url
             assert "root:" not in answer.text
             assert "set-cookie" not in answer.headers
+
+
+def test_a_download_cannot_break_its_headers(client: TestClient, hostile: Hostile) -> None:
+    service = client.app.state.service  # type: ignore[attr-defined]  # FastAPI
+    job_id, folder = "ab" * 16, hostile.settings.exports / "one"
+    file = folder / f"{safe_name(MARKUP)}.yaml"
+    folder.mkdir(parents=True)
+    file.write_text(MARKUP)
+    service.jobs.add(NewJob(job_id, "export", MARKUP, RUN_ID, str(folder), {}, MARKUP))
+    service.jobs.begin(job_id)
+    outcome = {"file": file.name, "bytes": file.stat().st_size, "sha256": sha256_of(file)}
+    service.jobs.tell(job_id, outcome)
+    service.jobs.settle(job_id, "finished")
+    answer = client.get(f"/api/v1/jobs/{job_id}/download")
+    assert answer.content == MARKUP.encode()
+    shown = answer.headers["content-disposition"]
+    assert re.fullmatch(r'attachment; filename="[A-Za-z0-9._-]+\.yaml"', shown)
+    assert "set-cookie" not in answer.headers
+    assert client.get(f"/api/v1/jobs/{job_id}").json()["name"] == MARKUP
 
 
 @pytest.fixture(scope="module")
