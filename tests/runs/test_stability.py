@@ -144,6 +144,17 @@ def test_a_real_run_reads_the_same_everywhere(workspace: Path, even_config: dict
     assert len([e for e in more if isinstance(e, CandidateDone)]) == 1
 
 
+def test_sources_over_a_limit_of_size_are_measured_all_the_same(
+    workspace: Path, even_config: dict[str, Any]
+) -> None:
+    even_config["constraints"] = ["parameters <= 10"]
+    out = workspace / "runs" / "tiny"
+    with new_run(parse_config(even_config, where="tiny.yaml"), out=out) as opened:
+        with pytest.raises(RunFailedError, match=r"all 4 candidates failed.*parameters <= 10"):
+            list(opened.run.drive())
+        assert len(opened.run.records.panel()) == 3
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
