@@ -21,8 +21,10 @@ from evomerge.cli import (
     mirroring,
     models,
     operations,
+    remote,
     results,
     running,
+    service,
     steering,
     tokens,
 )
@@ -58,7 +60,7 @@ app = typer.Typer(
 )
 for group in (
     *(running, operations, steering, results, diff),
-    *(models, inspection, catalogue, database, tokens, mirroring),
+    *(models, inspection, catalogue, database, service, remote, tokens, mirroring),
 ):
     group.register(app)
 
