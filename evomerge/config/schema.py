@@ -11,5 +11,6 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
+        "anyOf": [{"required": ["sources"]}, {"required": ["network"]}],
         "title": "evomerge run file",
     }

@@ -17,7 +17,8 @@ def test_the_committed_schema_is_fresh() -> None:
 
 def test_keys_are_those_that_the_user_writes() -> None:
     schema = json_schema()
-    assert set(schema["required"]) == {"name", "sources", "evaluators", "objectives", "search"}
+    assert set(schema["required"]) == {"name", "evaluators", "objectives", "search"}
+    assert schema["anyOf"] == [{"required": ["sources"]}, {"required": ["network"]}]
     objective = schema["$defs"]["ObjectiveConfig"]
     assert "from" in objective["properties"]
     assert "sources" not in objective["properties"]
