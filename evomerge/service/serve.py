@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from fastapi import FastAPI
 
@@ -13,6 +13,9 @@ from evomerge.runs.log import JsonLines, TextLines
 from evomerge.service.app import create_app
 from evomerge.service.jobs.supervisor import environment
 from evomerge.service.settings import Settings
+
+if TYPE_CHECKING:
+    from uvicorn import Config
 
 GRACE_S = 10
 """Seconds that answers under way get to end when the service is stopped."""
@@ -49,7 +52,16 @@ def run(app: FastAPI, settings: Settings, *, certificate: str | None, key: str |
     """Run the server until it is told to stop."""
     import uvicorn
 
-    config = uvicorn.Config(
+    uvicorn.Server(server_config(app, settings, certificate=certificate, key=key)).run()
+
+
+def server_config(
+    app: FastAPI, settings: Settings, *, certificate: str | None = None, key: str | None = None
+) -> "Config":
+    """Return how the server is to run."""
+    import uvicorn
+
+    return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -58,11 +70,13 @@ def run(app: FastAPI, settings: Settings, *, certificate: str | None, key: str |
         log_config=None,
         access_log=False,
         server_header=False,
+        # Anybody may send X-Forwarded-For; from others it would hide who guesses tokens.
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=list(settings.proxies),
         timeout_graceful_shutdown=GRACE_S,
         limit_concurrency=1000,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    uvicorn.Server(config).run()
 
 
 @contextlib.contextmanager

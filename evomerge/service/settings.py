@@ -29,6 +29,7 @@ class Settings:
         body_limit: Most bytes of a request's body.
         check_s: Seconds that checking a submitted config may take.
         metrics_open: Answer ``/metrics`` without a token.
+        proxies: Addresses of proxies whose word on who asks, and by which scheme, is taken.
         webhooks: Addresses that hear of each job's state.
         webhook_secret: Signs what they hear; empty for no signature.
     """
@@ -53,6 +54,7 @@ class Settings:
     body_limit: int = 1 << 20
     check_s: float = 300.0
     metrics_open: bool = False
+    proxies: tuple[str, ...] = ()
     webhooks: tuple[str, ...] = field(default=(), repr=False)
     webhook_secret: str = field(default="", repr=False)
 

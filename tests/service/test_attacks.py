@@ -1,21 +1,27 @@
 """What somebody who means harm may try through HTTP, role of an admin included."""
 
+import contextlib
 import json
 import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import quote
 
+import httpx2
 import pytest
 import uvicorn
 from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 
 from evomerge.service.app import create_app
+from evomerge.service.failures import PER_TOKEN
 from evomerge.service.jobs.exports import safe_name, sha256_of
 from evomerge.service.jobs.table import NewJob
+from evomerge.service.serve import server_config
+from evomerge.service.settings import Settings
 from tests.service.hostile import MARKUP, RUN_ID, Hostile, make_hostile
 
 RUN = f"/api/v1/runs/{RUN_ID}"
@@ -128,13 +134,15 @@ def test_a_download_cannot_break_its_headers(client: TestClient, hostile: Hostil
     assert client.get(f"/api/v1/jobs/{job_id}").json()["name"] == MARKUP
 
 
-@pytest.fixture(scope="module")
-def address(hostile: Hostile) -> Iterator[tuple[str, int]]:
-    """A real server: the test client checks and mends what it sends."""
-    app = create_app(hostile.settings)
+@contextlib.contextmanager
+def served(settings: Settings) -> Iterator[tuple[str, int]]:
+    """Run a real server: the test client checks and mends what it sends."""
+    app = create_app(settings)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+        config = server_config(app, settings)
+        config.lifespan = "off"
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         while not server.started:
@@ -143,6 +151,24 @@ def address(hostile: Hostile) -> Iterator[tuple[str, int]]:
         server.should_exit = True
         thread.join()
     app.state.service.close()
+
+
+@pytest.fixture(scope="module")
+def address(hostile: Hostile) -> Iterator[tuple[str, int]]:
+    with served(hostile.settings) as found:
+        yield found
+
+
+@pytest.mark.parametrize(("proxies", "status"), [((), 429), (("127.0.0.1",), 401)])
+def test_who_asks_is_believed_of_proxies_only(
+    hostile: Hostile, proxies: tuple[str, ...], status: int
+) -> None:
+    settings = replace(hostile.settings, no_auth=False, proxies=proxies)
+    with served(settings) as (host, port), httpx2.Client() as client:
+        for number in range(PER_TOKEN + 1):
+            headers = {"Authorization": "Bearer x", "X-Forwarded-For": f"192.0.2.{number}"}
+            answer = client.get(f"http://{host}:{port}/api/v1/runs", headers=headers)
+    assert answer.status_code == status
 
 
 class TestBodies:
