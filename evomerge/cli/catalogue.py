@@ -33,13 +33,15 @@ def register(app: typer.Typer) -> None:
 def list_plugins(
     kind: Annotated[
         Kind,
-        typer.Argument(metavar="KIND", help="methods, evaluators, searchers, executors or networks."),
+        typer.Argument(
+            metavar="KIND", help="methods, evaluators, searchers, executors or networks."
+        ),
     ],
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only this one.")] = None,
     plugin: PluginOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List merge methods, evaluators, searchers, executors or networks, with parameters and ranges."""
+    """List plug-ins of a kind (methods, searchers, networks …) with parameters and ranges."""
     load_plugins(plugin)
     found = declarations(kind)
     if name is not None:

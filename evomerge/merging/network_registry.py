@@ -1,7 +1,6 @@
 """The registry of networks that can be evolved from scratch, and the decorator that fills it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from torch import nn
 
