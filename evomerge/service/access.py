@@ -23,7 +23,7 @@ from evomerge.service.audit import Audit
 from evomerge.service.failures import Failures
 from evomerge.service.guard import install
 from evomerge.service.sessions import Sessions, csrf_of
-from evomerge.service.tokens import Caller, Role, Tokens, prefix_of
+from evomerge.service.tokens import Caller, Role, Tokens, hash_of, prefix_of
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,9 @@ class Access:
         value = request.cookies.get(cookie_name(request))
         if value is None:
             raise _unknown("this needs a token")
-        caller = self._guarded(request, "session", lambda: self.sessions.caller(value))
+        # Each cookie by itself: a page that is open overnight shuts out nobody else.
+        own = hash_of(value)[:12]
+        caller = self._guarded(request, own, lambda: self.sessions.caller(value))
         if request.method not in _SAFE:
             check_same_site(request)
             found = request.headers.get(CSRF_HEADER, "")

@@ -113,6 +113,19 @@ class TestSessions:
         assert client.get("/rule").status_code == 403
         assert client.get("/api/v1/session").json() == answer.json()
 
+    def test_one_that_has_ended_shuts_out_no_other(
+        self, client: TestClient, make: Callable[..., str]
+    ) -> None:
+        client.post("/api/v1/session", json={"token": make("ada", Role.VIEWER)})
+        good = dict(client.cookies)
+        (name,) = good
+        client.cookies.set(name, "stale", domain="127.0.0.1", path="/")
+        found = [client.get("/look").status_code for _ in range(PER_TOKEN + 1)]
+        assert found == [401] * PER_TOKEN + [429]
+        client.cookies.clear()
+        client.cookies.update(good)
+        assert client.get("/look").status_code == 200
+
     def test_its_cookie_is_secure_behind_tls(
         self, ledger: Ledger, make: Callable[..., str]
     ) -> None:

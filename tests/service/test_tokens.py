@@ -1,3 +1,4 @@
+import contextlib
 import time
 
 import pytest
@@ -6,6 +7,7 @@ from evomerge.errors import AccessError
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.tables import token
 from evomerge.service import tokens as module
+from evomerge.service.access import Access
 from evomerge.service.tokens import Caller, Role, Tokens
 
 
@@ -104,3 +106,27 @@ def test_roles_include_those_before_them() -> None:
     found = {(a, b) for a in Role for b in Role if a.includes(b)}
     v, o, a = Role
     assert found == {(v, v), (o, v), (o, o), (a, v), (a, o), (a, a)}
+
+
+@pytest.mark.postgres
+def test_all_of_it_works_on_postgres(postgres_url: str) -> None:
+    with contextlib.closing(Ledger.open(postgres_url, create=True)) as ledger:
+        access = Access(ledger)
+        made = access.tokens.create("ada", Role.OPERATOR, days=1)
+        caller = access.tokens.caller(made)
+        assert caller is not None
+        session = access.sessions.begin(caller)
+        assert access.sessions.caller(session.value) == caller
+        entries = [
+            access.audit.begin(caller, address="a", method="POST", path="/\0\ud800x")
+            for _ in range(2)
+        ]
+        access.audit.end(entries[0], 201, "done")
+        rows = access.audit.rows()
+        assert [(row.entry_id, row.status) for row in rows] == [
+            (entries[1], None),
+            (entries[0], 201),
+        ]
+        access.tokens.revoke("ada")
+        assert access.tokens.caller(made) is None
+        assert access.sessions.caller(session.value) is None
