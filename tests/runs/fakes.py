@@ -236,6 +236,7 @@ class FakeRun:
     finalists: int = 4
     identical_failures: int = 10
     objectives: Mapping[str, Any] = field(default_factory=lambda: ONE)
+    measures: Mapping[str, Any] | None = None
     reuse: bool = True
     run_id: str = "run1"
     step: float = 0.0
@@ -309,7 +310,9 @@ class FakeRun:
             searcher=self.make_searcher(space, len(self.objectives)),
             executor=executor,
             evaluators=self.evaluators,
-            objectives=Objectives.from_plain(self.objectives, facts_of(self.evaluators)),
+            objectives=Objectives.from_plain(
+                self.objectives, facts_of(self.evaluators), measures=self.measures
+            ),
             finalists=self.finalists,
             identical_failures=self.identical_failures,
             dtype=None,

@@ -23,12 +23,25 @@ import prometheus_client  # noqa: F401  likewise
 from evomerge.runs.driver import snapshots
 from evomerge.runs.failpoints import VARIABLE, passed
 from evomerge.search.cma_es import CmaEsSearcher
+from evomerge.search.cma_me import CmaMeSearcher
+from evomerge.search.grid_archive import Axis
 from evomerge.search.m2n2 import M2N2Searcher
+from evomerge.search.map_elites import MapElitesSearcher
 from evomerge.search.nsga import Nsga2Searcher
 from tests.runs.fakes import BINARY, FakeRun, picture, segmented_space
 
+KINDS = {n: {"from": n, "low": 0.0, "high": 1.0, "bins": 6} for n in BINARY}
+AXES = [Axis(n, 0.0, 1.0, 6) for n in BINARY]
 TWO = {n: {"from": [n], "aggregate": "mean", "direction": "maximize"} for n in BINARY}
 LEARNING: dict[str, dict[str, Any]] = {
+    "cma_me": {
+        "make_searcher": partial(CmaMeSearcher, seed=5, measures=AXES, emitters=1, population=4),
+        "measures": KINDS,
+    },
+    "map_elites": {
+        "make_searcher": partial(MapElitesSearcher, seed=5, measures=AXES, population=4),
+        "measures": KINDS,
+    },
     "cma_es": {"make_searcher": partial(CmaEsSearcher, seed=5, population=4)},
     "m2n2": {
         "make_searcher": partial(M2N2Searcher, seed=5, archive=4, children=2),

@@ -21,7 +21,14 @@ def test_killed_at_many_points_and_resumed_ends_as_if_never_killed(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("searcher", "mode"), [("m2n2", "async"), ("nsga2", "generation"), ("cma_es", "generation")]
+    ("searcher", "mode"),
+    [
+        ("m2n2", "async"),
+        ("nsga2", "generation"),
+        ("cma_es", "generation"),
+        ("map_elites", "async"),
+        ("cma_me", "generation"),
+    ],
 )
 def test_a_killed_search_goes_on_where_it_had_learnt(
     tmp_path: Path, searcher: str, mode: str
