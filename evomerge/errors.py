@@ -122,7 +122,7 @@ class MirrorError(EvomergeError):
 
 
 class AccessError(EvomergeError):
-    """A token of the service that can't be made or found, or an address it may not listen on."""
+    """A token of the service that can't be made or found, or an address that it can't use."""
 
 
 class ServiceError(EvomergeError):

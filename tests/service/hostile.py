@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from evomerge.execution.protocol import Failure, Job
 from evomerge.runs.folder import write_run
+from evomerge.runs.ledger.blocks import pack_answers, unpack_answers
 from evomerge.runs.ledger.database import Ledger
-from evomerge.runs.ledger.tables import estimate, run
+from evomerge.runs.ledger.tables import answer_block, estimate, run
 from evomerge.runs.remarks import add_note, set_star
 from evomerge.service.settings import Settings
 from tests.runs.fakes import EVALUATORS, TWO, FakeRun, FakeWorker
@@ -40,6 +41,10 @@ def make_hostile(folder: Path, *, no_auth: bool = False) -> Hostile:
     with ledger.write("hostile") as connection:
         connection.execute(update(run).values(name=MARKUP))
         one = (estimate.c.candidate_id == "0-3") & (estimate.c.metric == "distance")
+        for row in connection.execute(select(answer_block)).all():
+            said = pack_answers([MARKUP] * len(unpack_answers(row.data)))
+            where = [column == row._mapping[column] for column in answer_block.primary_key]
+            connection.execute(update(answer_block).where(*where).values(data=said))
         connection.execute(
             update(estimate).where(one).values(value=float("inf"), high=float("inf"))
         )

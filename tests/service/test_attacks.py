@@ -76,6 +76,9 @@ def test_markup_stays_text_wherever_it_is_read(client: TestClient) -> None:
 def test_markup_comes_back_as_it_went_in(client: TestClient) -> None:
     assert client.get(RUN).json()["name"] == MARKUP
     assert json.dumps(MARKUP)[1:-1] in client.get(f"{RUN}/candidates/0-1").text
+    best = client.get(RUN).json()["best_candidate"]
+    examples = client.get(f"{RUN}/examples/{best}", params={"split": "validation", "wait_s": 0})
+    assert examples.json()["items"][0]["answer"] == MARKUP
     # Notes are one line each.
     noted = " ".join(MARKUP.split())
     assert json.dumps(noted)[1:-1] in client.get(f"{RUN}/candidates/0-2").text
