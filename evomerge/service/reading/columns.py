@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.evaluation.intervals import Estimate
 from evomerge.runs.driver.state import SEARCH, TEST, VALIDATION
-from evomerge.runs.ledger.records import Estimates
 from evomerge.runs.objectives import Objective, Objectives
 
 SPLITS = (SEARCH, VALIDATION, TEST)
@@ -19,8 +19,12 @@ PENDING, DONE, FAILED = 0, 1, 2
 STATES = ("pending", "done", "failed")
 """What became of a candidate on a split, by its number."""
 
+_PLAIN = ("mean", "min", "max")
+
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
+EstimateRows = list[Sequence[Any]]
+"""Task, metric, value, low, high and n of each estimate of a candidate."""
 
 
 class SplitColumns:
@@ -36,7 +40,7 @@ class SplitColumns:
         examples: Examples that each rests on, shape ``(capacity, k)``.
         violation: By how much constraints are missed, 0 for not at all, shape ``(capacity,)``.
         finished_s: When it was settled, in seconds since 1970, shape ``(capacity,)``.
-        order: Rows in the order in which they were scored.
+        n_scored: Rows that were scored.
         failures: Row → kind and message of its last failure, where it failed.
     """
 
@@ -48,7 +52,8 @@ class SplitColumns:
         self.examples = np.zeros((0, n_objectives), dtype=np.int64)
         self.violation = np.full(0, np.nan)
         self.finished_s = np.full(0, np.nan)
-        self.order: list[int] = []
+        self.n_scored = 0
+        self._order: Indices = np.zeros(0, dtype=np.intp)
         self.failures: dict[int, tuple[str, str]] = {}
 
     def grow(self, n: int) -> None:
@@ -63,7 +68,7 @@ class SplitColumns:
 
     def scored(self) -> Indices:
         """Return the rows that were scored, in that order."""
-        return np.array(self.order, dtype=np.intp)
+        return self._order[: self.n_scored]
 
     def succeed(self, rows: Sequence[int], finished_s: Sequence[float]) -> None:
         """Say that ``rows``, whose numbers are filled in, were scored."""
@@ -71,7 +76,10 @@ class SplitColumns:
             self.failures.pop(row, None)
         self.finished_s[list(rows)] = finished_s
         self.state[list(rows)] = DONE
-        self.order += rows
+        n = self.n_scored + len(rows)
+        self._order = grown(self._order, n, 0)
+        self._order[self.n_scored : n] = rows
+        self.n_scored = n
 
     def fail(self, row: int, kind: str, message: str, finished_s: float) -> None:
         """Say that ``row`` failed."""
@@ -100,6 +108,7 @@ class Columns:
         kinds: ``search`` or ``reference``.
         origins, parents, recipes: As in the ledger.
         children: Id → rows that were made from it.
+        landmarks: Rows of references and of what the search began with.
         attempts: Attempts on all splits, shape ``(capacity,)``.
         device_s: Device-seconds of all of them, shape ``(capacity,)``.
         splits: Split → what became of the candidates there.
@@ -116,8 +125,10 @@ class Columns:
         self.parents: list[tuple[str, ...]] = []
         self.recipes: list[str] = []
         self.children: dict[str, list[int]] = {}
+        self.landmarks: list[int] = []
         self.attempts = np.zeros(0, dtype=np.int64)
         self.device_s = np.zeros(0)
+        self._places = _places_of(objectives)
         self.splits = {split: SplitColumns(len(objectives.all)) for split in SPLITS}
 
     @property
@@ -143,27 +154,51 @@ class Columns:
             self.recipes.append(item["recipe_hash"])
             for parent in parents:
                 self.children.setdefault(parent, []).append(row)
+            if item["kind"] == "reference" or item["origin"].startswith("warm:"):
+                self.landmarks.append(row)
             self.rows[name] = row
             self.names.append(name)  # last: it is what n counts
 
     def score(
-        self, split: str, found: Mapping[int, Estimates], finished_s: Mapping[int, float]
+        self, split: str, found: Mapping[int, EstimateRows], finished_s: Sequence[float]
     ) -> None:
         """Fill in the scores of rows.
 
         Args:
             split: The split.
             found: Row → estimates.
-            finished_s: Row → when.
+            finished_s: When, for each of them.
         """
         columns = self.splits[split]
         rows = list(found)
-        for place, item in enumerate(self.objectives.all):
-            numbers = np.array([_numbers(item, found[row]) for row in rows])
-            columns.value[rows, place], columns.low[rows, place] = numbers[:, 0], numbers[:, 1]
-            columns.high[rows, place], columns.examples[rows, place] = numbers[:, 2], numbers[:, 3]
-        columns.violation[rows] = [self.objectives.violation(found[row]) for row in rows]
-        columns.succeed(rows, [finished_s[row] for row in rows])
+        if self._places is None:
+            numbers = self._combined(columns, found)
+        else:
+            numbers = [
+                (row, place, value, low, high, n)
+                for row, estimates in found.items()
+                for task, metric, value, low, high, n in estimates
+                for place in self._places.get((task, metric), ())
+            ]
+            columns.violation[rows] = 0.0
+        if numbers:
+            at, places, values, lows, highs, examples = zip(*numbers, strict=True)
+            columns.value[at, places], columns.low[at, places] = values, lows
+            columns.high[at, places], columns.examples[at, places] = highs, examples
+        columns.succeed(rows, finished_s)
+
+    def _combined(
+        self, columns: SplitColumns, found: Mapping[int, EstimateRows]
+    ) -> list[tuple[int, int, float, float, float, int]]:
+        """Return the numbers of objectives that are made of several, and note violations."""
+        numbers = []
+        for row, given in found.items():
+            estimates = {(item[0], item[1]): Estimate(*item[2:]) for item in given}
+            columns.violation[row] = self.objectives.violation(estimates)
+            for place, item in enumerate(self.objectives.all):
+                e = item.estimate(estimates)
+                numbers.append((row, place, e.value, e.low, e.high, e.n))
+        return numbers
 
     def utilities(self, split: str, rows: Indices, chosen: Sequence[int]) -> Array:
         """Return objectives turned so that larger is better, shape ``(len(rows), len(chosen))``."""
@@ -174,11 +209,21 @@ class Columns:
         return values
 
 
-def _numbers(item: Objective, estimates: Estimates) -> tuple[float, float, float, int]:
-    """Return value, low, high and n of an objective."""
-    # An objective of one part is that part, whatever its aggregate.
-    one = estimates[item.parts[0]] if len(item.parts) == 1 else item.estimate(estimates)
-    return one.value, one.low, one.high, one.n
+def _places_of(objectives: Objectives) -> dict[tuple[str, str], list[int]] | None:
+    """Return (task, metric) → the objectives that are just that; None where some are made of more.
+
+    The mean or the least of one part is that part, and needs no combining.
+    """
+    if objectives.constraints or any(not _is_plain(item) for item in objectives.all):
+        return None
+    places: dict[tuple[str, str], list[int]] = {}
+    for place, item in enumerate(objectives.all):
+        places.setdefault(item.parts[0], []).append(place)
+    return places
+
+
+def _is_plain(item: Objective) -> bool:
+    return len(item.parts) == 1 and item.aggregate in _PLAIN
 
 
 def grown(array: NDArray[Any], n: int, fill: float) -> NDArray[Any]:

@@ -7,18 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Text, cast, literal, select
+from sqlalchemy import Connection, Select, Text, cast, func, literal, select
 
-from evomerge.evaluation.intervals import Estimate
 from evomerge.execution.protocol import Failure
 from evomerge.runs.ledger import tables
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.reading.accounting import Spent
-from evomerge.service.reading.columns import SPLITS, Columns
+from evomerge.service.reading.columns import SPLITS, Columns, EstimateRows
 from evomerge.service.reading.stored import readable
 
-PAGE = 2_000
+PAGE = 5_000
 """Attempts that are read in one short transaction."""
 _NAMES = 500
 _KINDS = ("ask", "extend", "final", "stop")
@@ -97,6 +96,7 @@ class FollowedRun:
         self.version = 0
         self._attempt = self._decision = self._event = self._n_attempts = 0
         self._stops: deque[Mapping[str, Any]] = deque()
+        self._ahead: dict[str, Any] = {}
         self._lock = threading.Lock()
 
     def refresh(self) -> None:
@@ -110,10 +110,13 @@ class FollowedRun:
         if not self._lock.acquire(blocking=self.version == 0):
             return
         try:
+            if self.version == 0:
+                self._read_ahead()
             while self._page():
                 pass
             self.version = max(self.version, 1)
         finally:
+            self._ahead.clear()
             self._lock.release()
 
     def _page(self) -> bool:
@@ -149,19 +152,29 @@ class FollowedRun:
             self._decision = found[-1][0]
         return found
 
+    def _read_ahead(self) -> None:
+        """Read all candidates at once: one by one by name takes ten times as long."""
+        with self._records.ledger.read() as connection:
+            rows = _all(connection, self._candidates())
+        self._ahead = {row[0]: row for row in rows}
+
+    def _candidates(self) -> Select[Any]:
+        c = tables.candidate.c
+        return select(
+            c.candidate_id, c.ask, c.place, c.kind, c.origin, cast(c.parents, Text), c.recipe_hash
+        ).where(c.run_id == self.row.run_id)
+
     def _add_candidates(self, connection: Connection, names: Iterable[str]) -> None:
         """Append the candidates of ``names`` that aren't known yet, in that order."""
         known = self.columns.rows
         fresh = list(dict.fromkeys(name for name in names if name not in known))
-        c = tables.candidate.c
-        for start in range(0, len(fresh), _NAMES):
-            some = fresh[start : start + _NAMES]
-            query = select(
-                c.candidate_id, c.ask, c.place, c.kind, c.origin, cast(c.parents, Text),
-                c.recipe_hash,
-            ).where(c.run_id == self.row.run_id, c.candidate_id.in_(some))  # fmt: skip
-            found = {row[0]: row for row in connection.execute(query)}
-            self.columns.add([_candidate(found[name]) for name in some if name in found])
+        found = {name: self._ahead[name] for name in fresh if name in self._ahead}
+        missing = [name for name in fresh if name not in found]
+        for start in range(0, len(missing), _NAMES):
+            some = missing[start : start + _NAMES]
+            query = self._candidates().where(tables.candidate.c.candidate_id.in_(some))
+            found |= {row[0]: row for row in _all(connection, query)}
+        self.columns.add([_candidate(found[name]) for name in fresh if name in found])
 
     def _read_tries(self, connection: Connection) -> list[_Try]:
         c = tables.attempt.c
@@ -175,7 +188,7 @@ class FollowedRun:
             .order_by(c.attempt_id)
             .limit(PAGE)
         )  # fmt: skip
-        return [_Try._make(row) for row in connection.execute(query)]
+        return [_Try._make(row) for row in _all(connection, query)]
 
     def _new_attempts(self) -> Any:
         """The attempts that weren't read, found by number.
@@ -188,8 +201,8 @@ class FollowedRun:
 
     def _read_estimates(
         self, connection: Connection, tries: Sequence[_Try]
-    ) -> dict[int, dict[tuple[str, str], Estimate]]:
-        """Return attempt → estimates of the attempts that were scored."""
+    ) -> dict[int, EstimateRows]:
+        """Return attempt → its estimates, of the attempts that were scored."""
         if not any(item.status == "done" for item in tries):
             return {}
         a, e = tables.attempt.c, tables.estimate.c
@@ -198,28 +211,33 @@ class FollowedRun:
             .select_from(
                 tables.attempt.join(
                     tables.estimate,
-                    (e.run_id == self.row.run_id)
+                    (e.run_id == a.run_id)
                     & (e.candidate_id == a.candidate_id)
                     & (e.split == a.split),
                 )
             )
             .where(self._new_attempts(), a.attempt_id <= tries[-1].attempt_id, a.status == "done")
         )
-        found: dict[int, dict[tuple[str, str], Estimate]] = {}
-        for number, task, metric, *values in connection.execute(query):
-            found.setdefault(number, {})[task, metric] = Estimate(*values)
+        found: dict[int, EstimateRows] = {}
+        for number, *row in _all(connection, query):
+            found.setdefault(number, []).append(row)
         return found
 
     def _read_covered(self, connection: Connection) -> list[Covered]:
         c = tables.event.c
+        mine = c.run_id == self.row.run_id
+        last = connection.scalar(select(func.max(c.sequence)).where(mine)) or 0
+        if last == self._event:
+            return []
         query = (
-            select(c.sequence, cast(c.body, Text), c.at_s)
-            .where(c.run_id == self.row.run_id, c.sequence > self._event, c.kind.in_(_COVER))
+            select(cast(c.body, Text), c.at_s)
+            .where(mine, c.sequence > self._event, c.sequence <= last, c.kind.in_(_COVER))
             .order_by(c.sequence)
         )
+        # The newest one of any kind, so that what was looked at isn't looked at again.
+        self._event = last
         found = []
-        for sequence, text, at_s in connection.execute(query):
-            self._event = sequence
+        for text, at_s in _all(connection, query):
             body = json.loads(text)
             if (value := body.get("hypervolume")) is not None:
                 found.append(Covered(body["progress"]["evaluated"], at_s, value))
@@ -235,14 +253,11 @@ class FollowedRun:
         elif kind == "stop":
             self._stops.append(body)
 
-    def _tried(
-        self, tries: Sequence[_Try], estimates: Mapping[int, dict[tuple[str, str], Estimate]]
-    ) -> None:
+    def _tried(self, tries: Sequence[_Try], estimates: Mapping[int, EstimateRows]) -> None:
         columns = self.columns
-        scored: dict[str, dict[int, Any]] = {split: {} for split in SPLITS}
-        finished: dict[int, float] = {}
+        waiting: dict[str, list[_Try]] = {split: [] for split in SPLITS}
         for item in tries:
-            self._forgive(scored, finished)
+            self._forgive(waiting, estimates)
             self._attempt, self._n_attempts = item.attempt_id, self._n_attempts + 1
             self.spent = self.spent.plus(item)
             row = columns.rows[item.candidate_id]
@@ -251,27 +266,44 @@ class FollowedRun:
             if item.lost or item.split not in SPLITS:
                 continue
             if item.status == "done":
-                scored[item.split][row] = estimates[item.attempt_id]
-                finished[row] = item.finished_s
+                waiting[item.split].append(item)
                 continue
             message = item.message or ""
             columns.splits[item.split].fail(row, item.kind or "", message, item.finished_s)
-        self._score(scored, finished)
-        self._forgive(scored, finished)
+        self._score(waiting, estimates)
+        self._forgive(waiting, estimates)
 
-    def _score(self, scored: Mapping[str, dict[int, Any]], finished: Mapping[int, float]) -> None:
-        for split, found in scored.items():
-            if found:
-                self.columns.score(split, found, finished)
-                found.clear()
+    def _score(
+        self, waiting: Mapping[str, list[_Try]], estimates: Mapping[int, EstimateRows]
+    ) -> None:
+        """Fill in the scores of the attempts that wait for it, many at a time."""
+        for split, tries in waiting.items():
+            if tries:
+                rows = [self.columns.rows[item.candidate_id] for item in tries]
+                found = [estimates[item.attempt_id] for item in tries]
+                self.columns.score(
+                    split,
+                    dict(zip(rows, found, strict=True)),
+                    [item.finished_s for item in tries],
+                )
+                tries.clear()
 
-    def _forgive(self, scored: Mapping[str, dict[int, Any]], finished: Mapping[int, float]) -> None:
+    def _forgive(
+        self, waiting: Mapping[str, list[_Try]], estimates: Mapping[int, EstimateRows]
+    ) -> None:
         """Take back the failures that a stop between two attempts says are tried again."""
         while self._stops and self._n_attempts >= self._stops[0].get("after_attempts", 0):
-            self._score(scored, finished)
+            self._score(waiting, estimates)
             for name, split in self._stops.popleft().get("retry", ()):
                 if name in self.columns.rows and split in SPLITS:
                     self.columns.splits[split].forgive(self.columns.rows[name])
+
+
+def _all(connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
+    """Return all rows as the driver's own tuples: numbers and texts only."""
+    cursor = connection.execute(query).cursor
+    assert cursor is not None
+    return list(cursor.fetchall())
 
 
 def _asked(decisions: Sequence[tuple[int, str, Any]]) -> Iterator[str]:

@@ -212,11 +212,8 @@ def _others(columns: Columns, split: str, members: Indices, chosen: Sequence[int
 def _landmarks(columns: Columns, split: str) -> Indices:
     """Return base, sources and the like, and what the search began with, as far as scored."""
     state = columns.splits[split].state
-    rows = [
-        row
-        for row in range(columns.n)
-        if columns.kinds[row] == "reference" or columns.origins[row].startswith("warm:")
-    ]
+    n = len(state)
+    rows = [row for row in list(columns.landmarks) if row < n]
     return np.array([row for row in rows if state[row] == DONE], dtype=np.intp)
 
 

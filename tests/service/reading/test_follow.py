@@ -40,6 +40,15 @@ def assert_agrees(run: FollowedRun, records: RunRecords) -> None:
                 assert found.failures[row] == (failure.kind, failure.message)
             else:
                 assert found.state[row] == PENDING
+    ended = {
+        (item.candidate_id, item.split): item.finished_s
+        for item in records.attempts()
+        if not item.lost
+    }
+    for (name, split), finished_s in ended.items():
+        row = columns.rows[name]
+        if columns.splits[split].state[row] != PENDING:
+            assert columns.splits[split].finished_s[row] == finished_s
     assert run.budget == state.budget
     assert run.final == state.final
     assert run.spent.attempts == state.n_attempts
@@ -87,7 +96,7 @@ def test_pages_of_any_size_give_the_same_columns(
         assert np.array_equal(
             paged.columns.splits[split].value[:n], found.value[:n], equal_nan=True
         )
-        assert paged.columns.splits[split].order == found.order
+        assert paged.columns.splits[split].scored().tolist() == found.scored().tolist()
         assert paged.columns.splits[split].failures == found.failures
 
 
@@ -105,7 +114,7 @@ def test_failures_that_a_stop_forgave_are_pending_until_tried_again(tmp_path: Pa
     place.fake.drive()
     run.refresh()
     assert_agrees(run, records)
-    assert len(run.columns.splits[SEARCH].order) == 12
+    assert run.columns.splits[SEARCH].n_scored == 12
 
 
 def test_a_run_stored_in_another_form_says_so(finished: Place, tmp_path: Path) -> None:
