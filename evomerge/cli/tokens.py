@@ -75,9 +75,15 @@ def list_tokens(ledger: LedgerOption = _LEDGER, json: JsonOption = False) -> Non
         print_json([{**vars(row), "state": row.state} for row in rows])
         return
     shown = [
-        (row.token_id, row.name, row.role, row.state, _day(row.made_s), row.made_by) for row in rows
+        (
+            *(row.token_id, row.name, row.role, row.state, _day(row.made_s), row.made_by),
+            "never" if row.expires_s is None else _day(row.expires_s),
+            "any" if row.device_hours is None else f"{row.device_hours:g}",
+        )
+        for row in rows
     ]
-    print_table(table("", ["id", "name", "role", "state", "made", "by"], shown))
+    columns = ["id", "name", "role", "state", "made", "by", "ends", ">device-hours"]
+    print_table(table("", columns, shown))
 
 
 def revoke(

@@ -26,6 +26,10 @@ def test_a_token_is_made_listed_and_revoked() -> None:
 
     listed, _ = call("token", "list")
     assert token not in listed
+    ada, bob = (line for line in listed.splitlines() if "live" in line)
+    assert ada.split()[1:4] == ["ada", "viewer", "live"]
+    assert ada.split()[-2:] == ["never", "3"]
+    assert bob.split()[-1] == "any"
     assert made["token"] not in listed
     rows = call_json("token", "list")
     assert [(row["name"], row["state"]) for row in rows] == [("ada", "live"), ("bob", "live")]
