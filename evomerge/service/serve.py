@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +16,7 @@ from evomerge.service.jobs.supervisor import environment
 from evomerge.service.settings import Settings
 
 if TYPE_CHECKING:
-    from uvicorn import Config
+    from uvicorn import Config, Server
 
 GRACE_S = 10
 """Seconds that answers under way get to end when the service is stopped."""
@@ -50,9 +51,19 @@ def serve(
 
 def run(app: FastAPI, settings: Settings, *, certificate: str | None, key: str | None) -> None:
     """Run the server until it is told to stop."""
+    make_server(app, server_config(app, settings, certificate=certificate, key=key)).run()
+
+
+def make_server(app: FastAPI, config: "Config") -> "Server":
+    """Return a server that ends streams of events when it is told to stop, as nobody else would."""
     import uvicorn
 
-    uvicorn.Server(server_config(app, settings, certificate=certificate, key=key)).run()
+    class Ending(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            app.state.service.reading.feeds.close()
+            await super().shutdown(sockets)
+
+    return Ending(config)
 
 
 def server_config(
