@@ -33,5 +33,5 @@ def over_quota(access: Access, ledger: Ledger, jobs: Jobs, job: Job) -> str | No
         return None
     return (
         f"the token of {job.submitted_by!r} has used {used:.2f} of its {allowed:g} device-hours. "
-        "Ask an admin for more, and resume the job then."
+        "Ask an admin for another token, and clone the job with it."
     )

@@ -26,6 +26,8 @@ _LEDGER = RunConfig.model_fields["ledger"].default
 _NO_PATHS = ("name", "base", "recipe", "objectives", "constraints", "ledger", "execution")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _LONGEST_PATH = 4096
+_RAY_SHARES = ("cpus", "gpus", "memory_gb", "resources")
+"""Options of the executor ray that say what a worker takes, not where it is."""
 _CODE = ("include_path",)
 """Settings that name folders whose files are run as code."""
 
@@ -71,7 +73,7 @@ def fitted(raw: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     given = execution.get("disk_reserve_gb", ExecutionConfig().disk_reserve_gb)
     execution["disk_reserve_gb"] = max(float(given), settings.disk_reserve_gb)
     if execution.get("executor") == "ray" and settings.ray is not None:
-        execution["options"] = {"address": settings.ray}
+        execution["options"] = {**(execution.get("options") or {}), "address": settings.ray}
     return {**raw, "ledger": settings.ledger, "execution": execution}
 
 
@@ -96,8 +98,9 @@ def _execution(config: RunConfig, settings: Settings) -> Iterator[Problem]:
         message = f"got {execution.executor!r}, and this service allows {allowed}."
         yield Problem("execution.executor", message)
     own = {"address": settings.ray} if execution.executor == "ray" else {}
-    if execution.options and execution.options != own:
-        yield Problem("execution.options", "are the operator's to choose. Leave them out.")
+    for key, found in execution.options.items():
+        if not (execution.executor == "ray" and key in _RAY_SHARES) and own.get(key) != found:
+            yield Problem(f"execution.options.{key}", "is the operator's to say. Leave it out.")
     for key, found, most in (
         ("workers", execution.workers, settings.max_workers),
         ("threads", execution.threads, settings.max_threads),

@@ -73,6 +73,7 @@ def test_an_ordinary_run_file_is_fine(settings: Settings) -> None:
         ("ledger", "postgresql://evil/db"),
         ("execution.executor", "ray"),
         ("execution.options", "{address: 'ray://evil:10001'}"),
+        ("execution.options", "{gpus: 1}"),
         ("execution.workers", "3"),
         ("execution.threads", "3"),
     ],
@@ -103,7 +104,8 @@ def test_the_operators_lists_open_what_they_name(root: Path, settings: Settings)
         ray="ray://head:10001",
     )
     task = "{type: lm_eval, task: tasks/mine.yaml, include_path: tasks, unsafe_code: true}"
-    ray = {"execution.executor": "ray", "execution.options": "{address: 'ray://head:10001'}"}
+    options = "{address: 'ray://head:10001', gpus: 1}"
+    ray = {"execution.executor": "ray", "execution.options": options}
     changes = {"sources.a.trust_remote_code": "true", "evaluators.t": task, **ray}
     assert keys(allowed, changes, (str(plugin),)) == []
     assert keys(allowed, {**ray, "evaluators.t.data": "https://EXAMPLE.org/x"}) == []
