@@ -68,3 +68,23 @@ def test_each_caller_is_let_in_where_the_table_says(
         if found != expected:
             wrong[f"{method} {path}"] = (expected, status)
     assert wrong == {}
+
+
+def test_no_change_is_made_with_a_cookie_alone(app: FastAPI) -> None:
+    token = app.state.service.access.tokens.create("browser", Role.ADMIN)
+    client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+    csrf = client.post("/api/v1/session", json={"token": token}).json()["csrf"]
+    assert client.get("/api/v1/runs").status_code == 200
+    changes = [row for row in TABLE if row[0] != "GET" and TABLE[row] != "anybody"]
+    assert len(changes) > 10
+    # The session itself ends last.
+    for method, path in sorted(changes, reverse=True):
+        url = re.sub(r"\{\w+\}", "0" * 32, path)
+        body = None if method == "DELETE" else {}
+        for wrong in ({}, {"X-CSRF-Token": "0" * 64}):
+            answer = client.request(method, url, headers=wrong, json=body)
+            assert (answer.status_code, url) == (403, url)
+        right = {"X-CSRF-Token": csrf}
+        foreign = right | {"Sec-Fetch-Site": "cross-site"}
+        assert client.request(method, url, headers=foreign, json=body).status_code == 403
+        assert client.request(method, url, headers=right, json=body).status_code not in (401, 403)
