@@ -6,6 +6,10 @@ nothing at all, so that its time is what every request takes on this machine at 
 driver commits results all the time; its commits with readers and without are timed by turns.
 
     OMP_NUM_THREADS=1 nice python benchmarks/service_reads.py [--candidates 100000] [--folder DIR]
+    OMP_NUM_THREADS=1 nice python benchmarks/service_reads.py --cpu [--folder DIR]
+
+With --cpu there are neither readers nor other processes: what counts is the CPU time of each
+request, asked one after the other, which a machine that is busy otherwise hardly changes.
 """
 
 import argparse
@@ -22,6 +26,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+from fastapi.testclient import TestClient
 from wide_ledger import RUN_ID, drive, fill, name_of, url_of
 
 RUN = f"/api/v1/runs/{RUN_ID}"
@@ -128,12 +133,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="of each turn")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=None, help="keeps the filled ledger")
+    parser.add_argument("--cpu", action="store_true", help="CPU time, for a busy machine")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = options.folder or Path(made) / "wide"
         if not (folder / "runs" / "wide" / "run.json").is_file():
             fill(folder, options.candidates)
-        measure(folder, options)
+        if options.cpu:
+            measure_cpu(folder, options.candidates)
+        else:
+            measure(folder, options)
 
 
 def measure(folder: Path, options: argparse.Namespace) -> None:
@@ -184,6 +193,38 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
     print_table(times, sizes, first, commits)
     driver.join(5)
     service.terminate()
+
+
+def measure_cpu(folder: Path, n: int, rounds: int = 20) -> None:
+    """Print the CPU time of one request after the other, the run having gone on before each."""
+    from evomerge.service.access import Viewer
+    from evomerge.service.app import create_app
+    from evomerge.service.settings import Settings
+
+    settings = Settings(ledger=url_of(folder), runs=folder / "runs", no_auth=True)
+    app = create_app(settings)
+
+    @app.get(EMPTY)
+    def empty(caller: Viewer) -> dict[str, str]:
+        return {}
+
+    client = TestClient(app, base_url="http://127.0.0.1")
+    driver = drive(folder, int(time.time()) % 10**8 * 100, 0.0)
+    rng, times = random.Random(0), defaultdict(list)
+    for turn in range(rounds + 1):
+        for name, address in addresses(n, rng).items():
+            next(driver)
+            began = time.process_time()
+            answer = client.get(address)
+            while answer.status_code == 503:  # it is being read for the first time
+                answer = client.get(address)
+            if turn:  # the first time all of the run is read
+                times[name].append(time.process_time() - began)
+    print("| address | p95, ms of CPU | more than empty, ms | ratio |")
+    print("|---|---|---|---|")
+    for name, found in times.items():
+        mine, least = p95(found), p95(times["empty"])
+        print(f"| {name} | {mine:.1f} | {mine - least:.1f} | {mine / least:.2f} |")
 
 
 def collect(pipe: Connection) -> list[float]:

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic_core import to_json
 
 MOST_BYTES = 64 * 2**20
+_OVERHEAD = 1_024  # what an entry takes beside its body, keys of users included
 SHARE = 10
 """An answer is given again for so many times as long as it took to make."""
 
@@ -97,12 +98,16 @@ class Answers:
     def _keep(self, key: Hashable, entry: _Entry) -> None:
         with self._lock:
             before = self._entries.pop(key, None)
-            self._bytes -= 0 if before is None else len(before.answer.body)
+            self._bytes -= 0 if before is None else _size(before)
             self._entries[key] = entry
-            self._bytes += len(entry.answer.body)
+            self._bytes += _size(entry)
             while self._bytes > self._most:
                 _, gone = self._entries.popitem(last=False)
-                self._bytes -= len(gone.answer.body)
+                self._bytes -= _size(gone)
+
+
+def _size(entry: _Entry) -> int:
+    return len(entry.answer.body) + _OVERHEAD
 
 
 def encoded(value: Any) -> Answer:

@@ -9,14 +9,19 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, Text, cast, func, literal, select
 
+from evomerge.errors import ServiceError
 from evomerge.execution.protocol import Failure
 from evomerge.runs.ledger import tables
+from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.reading.accounting import Spent
 from evomerge.service.reading.columns import SPLITS, Columns, EstimateRows
 from evomerge.service.reading.stored import readable
 
+WAIT_S = 2.0
+"""Who comes while a run is read for the first time waits for so long, then is asked to come again:
+threads that wait can answer nobody else."""
 PAGE = 5_000
 """Attempts that are read in one short transaction."""
 _NAMES = 500
@@ -93,28 +98,40 @@ class FollowedRun:
         self.final: Mapping[str, Any] | None = None
         self.spent = Spent()
         self.covered: list[Covered] = []
-        self.version = 0
+        self.version = self._news = 0
         self._attempt = self._decision = self._event = self._n_attempts = 0
         self._stops: deque[Mapping[str, Any]] = deque()
         self._ahead: dict[str, Any] = {}
         self._lock = threading.Lock()
 
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger that is followed."""
+        return self._records.ledger
+
     def refresh(self) -> None:
         """Take in what is new; what another thread is taking in already isn't waited for.
 
-        Only the first time everybody waits, so that nobody sees half a run.
+        Only the first time it is, for a while, so that nobody sees half a run.
 
         Raises:
             LedgerError: The ledger can't be read.
+            ServiceError: 503: it is being read for the first time, which takes long.
         """
-        if not self._lock.acquire(blocking=self.version == 0):
+        if not self._lock.acquire(timeout=WAIT_S if self.version == 0 else 0):
+            if self.version == 0:
+                raise ServiceError(
+                    503,
+                    f"run {self.row.name!r} is long and is being read for the first time "
+                    f"({self.columns.n} candidates so far). Ask again in some seconds.",
+                )
             return
         try:
             if self.version == 0:
                 self._read_ahead()
             while self._page():
                 pass
-            self.version = max(self.version, 1)
+            self.version = 1 + self._news
         finally:
             self._ahead.clear()
             self._lock.release()
@@ -134,7 +151,7 @@ class FollowedRun:
         self._tried(tries, estimates)
         self.covered += covered
         if decisions or tries or covered:
-            self.version += 1
+            self._news += 1
         return len(tries) == PAGE or len(decisions) == PAGE
 
     # -- reading ------------------------------------------------------------------------------

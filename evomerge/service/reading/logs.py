@@ -7,6 +7,8 @@ from typing import Any
 from evomerge.runs.log import redact
 
 MOST_LINES = 1_000
+FEW_BYTES = 32 * 1024
+"""What is looked at first for the end of a log."""
 MOST_BYTES = 512 * 1024
 """What is looked at for one answer."""
 
@@ -27,7 +29,9 @@ def read_log(file: Path, *, after: int | None, lines: int) -> dict[str, Any]:
     with open(number, "rb") as stream:
         size = os.fstat(number).st_size
         if after is None:
-            return _tail(stream.fileno(), size, lines)
+            some = _tail(stream.fileno(), size, lines, FEW_BYTES)
+            enough = len(some["lines"]) == lines or size <= FEW_BYTES
+            return some if enough else _tail(stream.fileno(), size, lines, MOST_BYTES)
         start = after if after <= size else 0  # the log was begun anew
         text = os.pread(stream.fileno(), MOST_BYTES, start)
     found = _whole(text)[:lines]
@@ -35,8 +39,8 @@ def read_log(file: Path, *, after: int | None, lines: int) -> dict[str, Any]:
     return {"lines": [_shown(line) for line in found], "next": end, "more": end < size}
 
 
-def _tail(number: int, size: int, lines: int) -> dict[str, Any]:
-    start = max(0, size - MOST_BYTES)
+def _tail(number: int, size: int, lines: int, most: int) -> dict[str, Any]:
+    start = max(0, size - most)
     text = os.pread(number, size - start, start)
     if start:  # a line that begins before is left out
         text = text[text.find(b"\n") + 1 :]

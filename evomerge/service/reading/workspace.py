@@ -55,7 +55,7 @@ class Workspace:
         self._refresh_s, self._clock = refresh_s, clock
         self._ledgers: dict[str, Ledger | tuple[LedgerError, float]] = {}
         self._runs: OrderedDict[str, FollowedRun] = OrderedDict()
-        self._folders: dict[str, RunFolder] = {}
+        self._folders: dict[str, tuple[int | None, RunFolder]] = {}
         self._asked_s: dict[str, float] = {}
         self._fronts: OrderedDict[tuple[int, str, tuple[int, ...]], FrontOf] = OrderedDict()
         self._states: OrderedDict[str, tuple[Hashable, Status]] = OrderedDict()
@@ -79,9 +79,11 @@ class Workspace:
             ServiceError: 404: there is no such run.
         """
         known = self._folders.get(run_id)
-        if known is None or not (known.path / "run.json").is_file():
-            known = self._folders[run_id] = self.folders.find(run_id)
-        return known
+        # It may have gone, or have got another ledger.
+        if known is None or known[0] != _stamp(known[1]):
+            found = self.folders.find(run_id)
+            known = self._folders[run_id] = _stamp(found), found
+        return known[1]
 
     def ledger(self, folder: RunFolder) -> Ledger:
         """Return the open ledger of a run.
@@ -122,7 +124,7 @@ class Workspace:
         records = self.records(run_id)
         with self._lock:
             found = self._runs.get(run_id)
-            if found is None:
+            if found is None or found.ledger is not records.ledger:
                 found = self._runs[run_id] = FollowedRun(records)
             self._runs.move_to_end(run_id)
             now = self._clock()
@@ -218,6 +220,14 @@ class Workspace:
                 self._asked_s.pop(gone, None)
                 for key in [key for key in self._fronts if key[0] == id(run.columns)]:
                     del self._fronts[key]
+
+
+def _stamp(folder: RunFolder) -> int | None:
+    """Return when a run's ledger was last named; None where its folder has gone."""
+    try:
+        return (folder.path / "run.json").stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _version(connection: Connection, folder: RunFolder) -> Hashable:

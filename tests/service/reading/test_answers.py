@@ -45,7 +45,7 @@ def test_what_changes_with_time_is_made_anew_each_time_that_it_costs_nothing() -
 
 
 def test_the_store_keeps_within_its_bytes() -> None:
-    answers = Answers(most_bytes=100, clock=Clock())
+    answers = Answers(most_bytes=3_300, clock=Clock())
     for key in range(5):
         answers.get(key, 1, lambda: "x" * 30)
     made: list[int] = []

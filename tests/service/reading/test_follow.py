@@ -1,17 +1,24 @@
+import contextlib
+import shutil
+import sqlite3
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from evomerge.errors import LedgerError
+from evomerge.errors import LedgerError, ServiceError
 from evomerge.execution.protocol import Failure
 from evomerge.runs.driver.state import SEARCH, VALIDATION, SearchState
+from evomerge.runs.folder import change_ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.reading.accounting import Spent
+from evomerge.service.folders import Folders
 from evomerge.service.reading import follow
 from evomerge.service.reading.columns import DONE, FAILED, PENDING
 from evomerge.service.reading.follow import FollowedRun
-from tests.service.reading.conftest import Place, make_place
+from evomerge.service.reading.workspace import Workspace
+from tests.service.reading.conftest import RUN_ID, Place, make_place
 
 
 def assert_agrees(run: FollowedRun, records: RunRecords) -> None:
@@ -130,3 +137,44 @@ def test_a_run_that_the_ledger_lacks_says_so(finished: Place) -> None:
     records = RunRecords(finished.fake.records().ledger, "e" * 32)
     with pytest.raises(LedgerError, match="has no run"):
         FollowedRun(records)
+
+
+def test_who_comes_while_a_run_is_first_read_is_asked_to_come_again(
+    finished: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "WAIT_S", 0.01)
+    run = FollowedRun(finished.fake.records())
+    begun, go_on = threading.Event(), threading.Event()
+    page = run._page
+
+    def slow() -> bool:
+        begun.set()
+        assert go_on.wait(10)
+        return page()
+
+    monkeypatch.setattr(run, "_page", slow)
+    thread = threading.Thread(target=run.refresh)
+    thread.start()
+    assert begun.wait(10)
+    with pytest.raises(ServiceError, match="is being read for the first time") as caught:
+        run.refresh()
+    assert caught.value.status == 503
+    go_on.set()
+    thread.join()
+    run.refresh()
+    assert run.columns.n > 0
+
+
+def test_a_run_that_got_another_ledger_is_read_from_there(tmp_path: Path) -> None:
+    place = make_place(tmp_path, budget=4)
+    workspace = Workspace(Folders(place.runs), refresh_s=0.0)
+    assert workspace.run(RUN_ID).columns.n == 0
+    place.fake.drive()
+    with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        connection.execute("VACUUM INTO ?", (str(tmp_path / "moved.db"),))
+    change_ledger(place.folder.path, f"sqlite:///{tmp_path}/moved.db")
+    assert workspace.run(RUN_ID).columns.n > 0
+    shutil.rmtree(place.folder.path)
+    with pytest.raises(ServiceError, match="there is no run"):
+        workspace.run(RUN_ID)
+    workspace.close()

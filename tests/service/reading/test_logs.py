@@ -54,6 +54,7 @@ def test_a_log_begun_anew_is_read_from_its_beginning(log: Path) -> None:
 def test_only_so_much_is_read_and_secrets_are_blotted_out(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(logs, "FEW_BYTES", 10)
     monkeypatch.setattr(logs, "MOST_BYTES", 20)
     assert read_log(log, after=None, lines=9)["lines"] == ["line 8", "line 9"]
     log.write_bytes(b"x" * 50 + b"\nend\n")
