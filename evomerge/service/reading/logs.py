@@ -36,7 +36,7 @@ def read_log(file: Path, *, after: int | None, lines: int) -> dict[str, Any]:
         text = os.pread(stream.fileno(), MOST_BYTES, start)
     found = _whole(text)[:lines]
     end = start + sum(map(len, found))
-    return {"lines": [_shown(line) for line in found], "next": end, "more": end < size}
+    return {"lines": _shown(found), "next": end, "more": end < size}
 
 
 def _tail(number: int, size: int, lines: int, most: int) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def _tail(number: int, size: int, lines: int, most: int) -> dict[str, Any]:
         text = text[text.find(b"\n") + 1 :]
     found = _whole(text)
     end = size - (len(text) - sum(map(len, found)))
-    return {"lines": [_shown(line) for line in found[-lines:]], "next": end, "more": False}
+    return {"lines": _shown(found[-lines:]), "next": end, "more": False}
 
 
 def _whole(text: bytes) -> list[bytes]:
@@ -59,5 +59,7 @@ def _whole(text: bytes) -> list[bytes]:
     return found
 
 
-def _shown(line: bytes) -> str:
-    return redact(line.decode("utf-8", "replace").rstrip("\n"))
+def _shown(lines: list[bytes]) -> list[str]:
+    """Return lines as text without secrets, which are looked for in all of them at once."""
+    text = b"\n".join(line.removesuffix(b"\n") for line in lines).decode("utf-8", "replace")
+    return redact(text).split("\n") if lines else []
