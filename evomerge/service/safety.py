@@ -21,6 +21,8 @@ from evomerge.service.settings import Settings
 HUB = "huggingface.co"
 MOST_NODES = 50_000
 """Values in a run file, aliases written out."""
+MOST_DEPTH = 50
+"""Blocks within each other in a run file."""
 
 _LEDGER = RunConfig.model_fields["ledger"].default
 _NO_PATHS = ("name", "base", "recipe", "objectives", "constraints", "ledger", "execution")
@@ -49,6 +51,25 @@ def read_submitted(text: str, where: str) -> Any:
         message = f"holds {n} values where aliases are written out, expected {MOST_NODES} at most."
         raise ConfigError(where, [Problem("", message)])
     return parse_yaml(text, where)
+
+
+def check_depth(raw: Any, where: str) -> None:
+    """Refuse plain data that is nested deeper than any run file.
+
+    Raises:
+        ConfigError: It is.
+    """
+    level, depth = [raw], 0
+    while level:
+        if depth > MOST_DEPTH:
+            raise ConfigError(where, [Problem("", "is nested too deeply.")])
+        depth += 1
+        level = [
+            item
+            for value in level
+            if isinstance(value, (dict, list))
+            for item in (value.values() if isinstance(value, dict) else value)
+        ]
 
 
 def unsafe(config: RunConfig, plugins: Sequence[str], settings: Settings) -> list[Problem]:

@@ -210,6 +210,16 @@ def test_a_bomb_in_a_submit_is_refused(api: TestClient, service: Service) -> Non
     assert "values where aliases are written out" in answer.text
 
 
+@pytest.mark.parametrize("depth", [60, 900, 20_000])
+def test_what_is_nested_without_end_is_refused(
+    api: TestClient, service: Service, depth: int
+) -> None:
+    body = '{"config": {"name": ' + "[" * depth + "]" * depth + "}}"
+    answer = api.post(JOBS, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422)
+    assert answer.json()["error"]["message"]
+
+
 def test_health_readiness_and_figures(api: TestClient, service: Service) -> None:
     submit(api)
     assert api.get("/healthz").json() == {"status": "ok"}

@@ -19,7 +19,7 @@ from evomerge.service.checker import Checked, Checker
 from evomerge.service.folders import Folders
 from evomerge.service.jobs.exports import Format
 from evomerge.service.jobs.table import Job, Jobs, NewJob
-from evomerge.service.safety import fitted, read_submitted, unsafe
+from evomerge.service.safety import check_depth, fitted, read_submitted, unsafe
 from evomerge.service.settings import Settings
 from evomerge.service.tokens import Caller
 
@@ -225,6 +225,7 @@ class Submission:
     def _allowed(self, file: RunFile) -> dict[str, Any]:
         """Return the run file's plain data with overrides, once nothing in it is forbidden."""
         raw = file.plain()
+        check_depth(raw, WHERE)
         try:
             config: RunConfig | None = parse_config(raw, where=WHERE, overrides=file.overrides)
             shape: Sequence[Any] = ()
