@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import StringConstraints
 
 from evomerge.errors import ServiceError
 from evomerge.service.access import Viewer
@@ -16,6 +17,7 @@ from evomerge.service.reading.workspace import Workspace
 
 router = APIRouter(tags=["candidates"])
 
+Bound = Annotated[str, StringConstraints(max_length=300)]
 CandidateId = Annotated[str, Path(max_length=300, description="Id of the candidate.")]
 
 
@@ -31,7 +33,7 @@ def get_candidates(
     text: Annotated[str, Query(max_length=255, description="Part of the id.")] = "",
     parent: Annotated[str, Query(max_length=255, description="Only what was made from it.")] = "",
     where: Annotated[
-        list[str] | None,
+        list[Bound] | None,
         Query(max_length=20, description="A bound on an objective, as 'math >= 0.6'; repeatable."),
     ] = None,
     starred: Annotated[bool, Query(description="Only candidates with a star.")] = False,

@@ -198,6 +198,8 @@ def test_the_stream_has_every_candidate(client: TestClient, results: RunResults)
         (f"{RUN}/examples/0-1?task=nix", 422, "no evaluator is called 'nix'"),
         (f"{RUN}/front?objective=nix", 422, "no objective is called 'nix'"),
         (f"{RUN}/candidates?limit=201", 422, "doesn't have the form"),
+        (f"{RUN}/candidates?where=a{'%20' * 300}b", 422, "doesn't have the form"),
+        (f"{RUN}/candidates?where=near", 422, "where: got 'near', expected NAME >= NUMBER"),
         (f"{RUN}/candidates?cursor=x", 422, "cursor: this isn't one"),
         ("/api/v1/runs?cursor=x", 422, "cursor: this isn't one"),
         ("/api/v1/runs/" + "f" * 32 + "/events", 404, "there is no run"),
