@@ -41,14 +41,14 @@ def read_submitted(text: str, where: str) -> Any:
         ConfigError: It isn't YAML, or grows out of bounds where its aliases are written out.
     """
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        n = 0 if root is None else _size(root, {}, ())
-    except RecursionError:
-        raise ConfigError(where, [Problem("", "is nested too deeply.")]) from None
+        n = _written(text, where)
+        if n <= MOST_NODES:
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+            n = 0 if root is None else _size(root, {}, ())
     except yaml.YAMLError:
         n = 0  # parse_yaml says what is wrong with it
     if n > MOST_NODES:
-        message = f"holds {n} values where aliases are written out, expected {MOST_NODES} at most."
+        message = f"holds more than {MOST_NODES} values where aliases are written out."
         raise ConfigError(where, [Problem("", message)])
     return parse_yaml(text, where)
 
@@ -255,6 +255,24 @@ def _flags(value: Any, key: str) -> Iterator[tuple[str, bool]]:
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             yield from _flags(item, join_key(key, index))
+
+
+def _written(text: str, where: str) -> int:
+    """Return how many values YAML ``text`` holds as it is written; it stops where that is enough.
+
+    Raises:
+        ConfigError: It is nested too deeply, for a parser that calls itself for each level.
+    """
+    n = depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        n += isinstance(event, yaml.NodeEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MOST_DEPTH:
+            raise ConfigError(where, [Problem("", "is nested too deeply.")])
+        if n > MOST_NODES:
+            break
+    return n
 
 
 def _size(node: yaml.Node, known: dict[int, int], inside: tuple[int, ...]) -> int:

@@ -26,8 +26,10 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def service_app(settings: Settings) -> Iterator[FastAPI]:
+def service_app(settings: Settings, empty_ledger: Path) -> Iterator[FastAPI]:
     """The application; nothing looks after its jobs."""
+    settings.runs.mkdir()
+    shutil.copy(empty_ledger, settings.runs / "ledger.db")
     app = create_app(settings)
     yield app
     app.state.service.close()

@@ -38,7 +38,7 @@ class RunFileBody(_Asked):
     """A run file: ``config`` or ``text``."""
 
     config: dict[str, Any] | None = Field(None, description="The run file as plain data.")
-    text: str | None = Field(None, description="The run file as YAML.")
+    text: str | None = Field(None, max_length=200_000, description="The run file as YAML.")
     overrides: list[Override] = Field(
         default=[],
         max_length=200,
