@@ -44,7 +44,8 @@ def test_a_run_ends_with_its_front_and_is_extended_by_resume(workspace: Path) ->
 
 def test_json_of_a_run_is_one_document_with_the_front(workspace: Path) -> None:
     found = call_json("run", "run.yaml", "--out", "elsewhere", "--set", "search.budget=3")
-    assert set(found) == {"run", "status", "front"}
+    assert set(found) == {"run", "status", "front", "hypervolume"}
+    assert found["hypervolume"] is None  # there is one objective
     assert found["run"] == "elsewhere"
     assert found["status"]["progress"]["evaluated"] == 3
     (entry,) = found["front"]

@@ -235,8 +235,8 @@ def test_a_late_result_joins_nsgas_present_generation() -> None:
     searcher.ask(1)
     searcher.tell([Evaluation(late.id, (1.0,))])
     searcher.ask(1)
-    trial = max(searcher._study.trials, key=lambda t: t.values[0] if t.values else -9)
-    assert trial.values == [1.0]
+    trial = min(searcher._study.trials, key=lambda t: t.values[0] if t.values else 9)
+    assert trial.values == [-1.0]  # Optuna is told losses
     assert trial.system_attrs["NSGAIISampler:generation"] == 1
 
 
@@ -252,4 +252,4 @@ def test_running_trials_stay_known_when_the_window_shrinks() -> None:
     assert states.count("RUNNING") == 3 + 10  # Optuna hears of the last 10 at the next ask
     searcher.tell([Evaluation(p.id, (1.0 + i,)) for i, p in enumerate(late)])
     searcher.ask(1)
-    assert searcher._study.best_value == 3.0
+    assert searcher._study.best_value == -3.0  # Optuna is told losses
