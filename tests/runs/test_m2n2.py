@@ -24,6 +24,7 @@ from evomerge.runs.start import new_run, stored_run
 from evomerge.search.m2n2 import M2N2Searcher
 from evomerge.search.niches import fitness
 from evomerge.search.protocol import Evaluation
+from tests.runs.stopping import drive_to
 
 RUN = Path("runs/tiny")
 
@@ -51,14 +52,6 @@ def candidates(folder: Path) -> list[Any]:
     found = list(results.records.candidates())
     results.close()
     return found
-
-
-def drive_to(run: Any, n: int) -> None:
-    """Drive until ``n`` candidates are done in all, then leave, as a killed process does."""
-    for event in run.drive():
-        progress = getattr(event, "progress", None)
-        if progress is not None and progress.evaluated >= n:
-            return
 
 
 @pytest.mark.parametrize("mode", ["generation", "async"])

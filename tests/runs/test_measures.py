@@ -16,6 +16,7 @@ from evomerge.runs.reading.results import RunResults
 from evomerge.runs.setup.prepare import prepare
 from evomerge.runs.start import new_run, stored_run
 from evomerge.search.map_elites import MapElitesSearcher
+from tests.runs.stopping import drive_to
 
 RUN = Path("runs/tiny")
 
@@ -41,14 +42,6 @@ def rows(folder: Path) -> list[Any]:
     found = list(results.records.candidates())
     results.close()
     return found
-
-
-def drive_to(run: Any, n: int) -> None:
-    """Drive until ``n`` candidates are done in all, then leave, as a killed process does."""
-    for event in run.drive():
-        progress = getattr(event, "progress", None)
-        if progress is not None and progress.evaluated >= n:
-            return
 
 
 def whole_run(config: dict[str, Any], name: str = "tiny") -> MapElitesSearcher:

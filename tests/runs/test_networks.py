@@ -22,6 +22,7 @@ from evomerge.runs.reading.results import RunResults
 from evomerge.runs.report import make_report
 from evomerge.runs.setup.prepare import prepare
 from evomerge.runs.start import new_run, stored_run
+from tests.runs.stopping import drive_to
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "evaluators" / "digits.py"
@@ -77,21 +78,14 @@ def assert_same(one: list[Any], two: list[Any]) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def drive_to(opened: Any, n: int) -> None:
-    for event in opened.run.drive():
-        progress = getattr(event, "progress", None)
-        if progress is not None and progress.evaluated >= n:
-            return
-
-
 def test_weights_that_are_gone_change_nothing(raw: dict[str, Any]) -> None:
     whole = story(run(raw, name="whole", ledger="sqlite:///runs/other.db"))
     assert len(whole) == 40
     with new_run(parse_config(raw, where="digits.yaml"), plugins=[PLUGIN]) as opened:
-        drive_to(opened, 15)
+        drive_to(opened.run, 15)
     shutil.rmtree(RUN / FOLDER)
     with stored_run(RUN) as opened:
-        drive_to(opened, 31)
+        drive_to(opened.run, 31)
     for file in (RUN / FOLDER).iterdir():
         file.write_bytes(b"damaged")
     with stored_run(RUN) as opened:

@@ -11,6 +11,7 @@ from evomerge.runs.export import export
 from evomerge.runs.reading.results import RunResults
 from evomerge.runs.report import make_report
 from evomerge.runs.start import new_run, stored_run
+from tests.runs.stopping import drive_to
 
 RUN = Path("runs/tiny")
 
@@ -75,11 +76,3 @@ def test_the_best_of_all_phases_is_reported_and_exported(
     for row in candidates(RUN)[-1:]:
         out = export(RUN, row.candidate_id, workspace / "out")
         assert (out / "config.json").exists()
-
-
-def drive_to(run: Any, n: int) -> None:
-    """Drive until ``n`` candidates are done in all, then leave, as a killed process does."""
-    for event in run.drive():
-        progress = getattr(event, "progress", None)
-        if progress is not None and progress.evaluated >= n:
-            return

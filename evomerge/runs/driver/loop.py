@@ -124,21 +124,8 @@ class Run:
             meanwhile=lambda: self._upkeep.tick_away(),
             clock=self._clock,
         )
-        scorer = Scorer(
-            records.ledger,
-            plan.evaluators,
-            tasks=plan.objectives.tasks,
-            dtype=plan.dtype,
-            numeric_class=plan.numeric_class,
-            needed=needed_numbers(plan.objectives, plan.evaluators),
-            run_id=None if plan.reuse else records.run_id,
-            attempts=plan.attempts,
-            sizes=plan.sizes,
-            limits=plan.objectives.limits,
-            banned=state.banned,
-        )
         self._dispatcher = Dispatcher(
-            plan.executor, scorer, writer, self._patience, in_driver=plan.in_driver
+            plan.executor, self._scorer(), writer, self._patience, in_driver=plan.in_driver
         )
         injections = Injections(
             self._searcher, plan.space, writer, self._patience, plan.read_recipe
@@ -189,12 +176,33 @@ class Run:
         self._finals = Finals(
             plan.finalists, state, plan.objectives, writer, self._patience, self._stops
         )
-        self._upkeep = Upkeep(
-            records,
-            writer,
+        self._upkeep = self._look_after()
+
+    def _scorer(self) -> Scorer:
+        """Build what says what of each candidate is left to score."""
+        plan = self.plan
+        return Scorer(
+            self.records.ledger,
+            plan.evaluators,
+            tasks=plan.objectives.tasks,
+            dtype=plan.dtype,
+            numeric_class=plan.numeric_class,
+            needed=needed_numbers(plan.objectives, plan.evaluators),
+            run_id=None if plan.reuse else self.records.run_id,
+            attempts=plan.attempts,
+            sizes=plan.sizes,
+            limits=plan.objectives.limits,
+            banned=self._state.banned,
+        )
+
+    def _look_after(self) -> Upkeep:
+        """Build what is done from time to time."""
+        return Upkeep(
+            self.records,
+            self._writer,
             self._patience,
-            plan,
-            stop=lambda message: self._stops.ask("disk", plan.grace_s, message),
+            self.plan,
+            stop=lambda message: self._stops.ask("disk", self.plan.grace_s, message),
             end=lambda kind: self.request_stop(kind, None if kind == "pause" else 0.0),
             stale=self._stale,
             snapshot=self._snapshot,

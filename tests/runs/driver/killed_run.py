@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from evomerge.search.m2n2 import M2N2Searcher
 from evomerge.search.map_elites import MapElitesSearcher
 from evomerge.search.nsga import Nsga2Searcher
 from tests.runs.fakes import BINARY, FakeRun, picture, segmented_space
+from tests.runs.stopping import in_child
 
 KINDS = {n: {"from": n, "low": 0.0, "high": 1.0, "bins": 6} for n in BINARY}
 AXES = [Axis(n, 0.0, 1.0, 6) for n in BINARY]
@@ -67,7 +67,7 @@ def main(
         whole.drive()
         passed_names.write_text(json.dumps(passed()))
 
-    assert _in_child(count) == 0
+    assert in_child(count) == 0
     names = json.loads(passed_names.read_text())
     expected = picture(whole.records())
     rng = np.random.default_rng(seed)
@@ -78,10 +78,10 @@ def main(
             snapshots.EVERY_S, snapshots.SHARE = (0.0, 0) if index % 2 else (1e9, 20)
         run = _fresh(folder / f"point{point}", mode, searcher, ledger)
         os.environ[VARIABLE] = str(point)
-        if _in_child(lambda run=run: run.drive()) != -signal.SIGKILL:
+        if in_child(lambda run=run: run.drive()) != -signal.SIGKILL:
             survived.append(int(point))
         os.environ.pop(VARIABLE)
-        assert _in_child(lambda run=run: run.drive()) == 0
+        assert in_child(lambda run=run: run.drive()) == 0
         found = picture(run.records())
         if found != expected:
             different.append((int(point), names[point - 1]))
@@ -131,20 +131,6 @@ def _fresh(folder: Path, mode: str, searcher: str, ledger: str) -> FakeRun:
         reuse=False,
         **made,
     )
-
-
-def _in_child(work: Callable[[], None]) -> int:
-    """Run ``work`` in a forked process; return its exit code, or minus the signal that ended it."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(status)
 
 
 if __name__ == "__main__":

@@ -39,9 +39,19 @@ def test_a_network_file_system_is_refused_with_advice(path: str) -> None:
         refuse_network_file_system(Path(path), mountinfo=MOUNTS)
 
 
-def test_local_disks_are_taken(tmp_path: Path) -> None:
-    refuse_network_file_system(Path("/home/me/local disk/l.db"), mountinfo=MOUNTS)
-    refuse_network_file_system(Path("/covered/l.db"), mountinfo=MOUNTS)
+@pytest.mark.parametrize("path", ["/home/me/local disk/l.db", "/covered/l.db"])
+def test_local_disks_are_taken(path: str) -> None:
+    refuse_network_file_system(Path(path), mountinfo=MOUNTS)
+    # What was taken for its file system is refused for that of the network.
+    found = file_system(Path(path), mountinfo=MOUNTS)
+    assert found is not None
+    networked = MOUNTS.replace(f" - {found[1]} ", " - nfs4 ")
+    with pytest.raises(LedgerError, match="network file system"):
+        refuse_network_file_system(Path(path), mountinfo=networked)
+
+
+def test_where_mounts_are_unknown_nothing_is_refused(tmp_path: Path) -> None:
+    assert file_system(tmp_path / "ledger.db", mountinfo="") is None
     refuse_network_file_system(tmp_path / "ledger.db", mountinfo="")
 
 

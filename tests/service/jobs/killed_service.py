@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from evomerge.service.jobs.supervisor import Supervisor
 from evomerge.service.jobs.table import Job, Jobs, NewJob
 from evomerge.service.settings import Settings
 from tests.runs.fakes import picture
+from tests.runs.stopping import in_child
 from tests.service.jobs import fake_process
 from tests.service.jobs.fake_process import JOB_FAILPOINT, POINTS
 
@@ -62,10 +62,10 @@ def _live(folder: Path, who: str, wanted: str) -> list[str]:
         if service == "count":
             names.write_text(json.dumps(passed()))
 
-    code = _in_child(whole)
+    code = in_child(whole)
     if who == "service" and wanted != "count":
         assert code == -signal.SIGKILL, code
-        assert _in_child(lambda: _serve(folder)) == 0
+        assert in_child(lambda: _serve(folder)) == 0
     else:
         assert code == 0, code
     if wanted != "count":
@@ -155,20 +155,6 @@ def _state(folder: Path) -> dict[str, Any]:
             "export": [file.name, file.read_text(), export["sha256"]],
             "alive": [j for j in (RUN, EXPORT) if is_locked(folder / "runs" / ".jobs", j)],
         }
-
-
-def _in_child(work: Callable[[], None]) -> int:
-    """Run ``work`` in a forked process; return its exit code, or minus the signal that ended it."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(status)
 
 
 if __name__ == "__main__":
