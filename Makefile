@@ -15,7 +15,7 @@ BEST ?= merged/quickstart
 # Files of tests that run side by side.
 TEST_PROCESSES ?= 2
 PYTEST = $(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile
-SYSTEM_PACKAGES := gcc libc6-dev git make postgresql python3-venv
+SYSTEM_PACKAGES := chromium gcc git libc6-dev make postgresql python3-venv
 
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1

@@ -31,7 +31,7 @@ class Event:
     @property
     def kind(self) -> str:
         """Name in the ledger: ``candidate_done`` for ``CandidateDone``."""
-        return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
+        return _kind_of(type(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data."""
@@ -39,6 +39,15 @@ class Event:
             key: dict(vars(value)) if isinstance(value, Progress) else value
             for key, value in vars(self).items()
         }
+
+
+def kinds() -> list[str]:
+    """Return the kinds of events that there are, sorted."""
+    return sorted(_kind_of(item) for item in Event.__subclasses__())
+
+
+def _kind_of(event: type[Event]) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", event.__name__).lower()
 
 
 @dataclass(frozen=True)

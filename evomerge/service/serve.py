@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from evomerge.runs.log import JsonLines, TextLines
 from evomerge.service.app import create_app
+from evomerge.service.dashboard.install import install as install_dashboard
 from evomerge.service.jobs.supervisor import environment
 from evomerge.service.settings import Settings
 
@@ -44,6 +45,7 @@ def serve(
     os.environ.update(environment(settings))
     with logging_to_stderr(log):
         app = create_app(settings)
+        install_dashboard(app)
         first = app.state.service.access.tokens.make_first()
         _greet(settings, first, secure=certificate is not None)
         run(app, settings, certificate=certificate, key=key)

@@ -1,0 +1,1 @@
+"""The dashboard: pages in the browser, on the service's application."""
