@@ -22,6 +22,7 @@ from evomerge.config.load import parse_config
 from evomerge.errors import RunFailedError
 from evomerge.execution.protocol import Failure, Job
 from evomerge.runs.folder import write_run
+from evomerge.runs.remarks import add_note, set_star
 from evomerge.runs.start import new_run
 from tests.fixtures_models import tiny_model
 from tests.runs.fakes import TWO, FakeRun
@@ -31,6 +32,8 @@ MARKUP = "<img src=x onerror=\"window.hacked=1\"><b>bold</b> & 'quoted'"
 """What must show as text wherever it stands."""
 WORDS = ("copy", "next")
 NAMES = ("base", "left", "right")
+HOSTILE_SOURCE = "<b>right</b> & co"
+HOSTILE_TASK = "<i>next</i>"
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
         patch.setenv("EVOMERGE_CACHE", cache["EVOMERGE_CACHE"])
         runs = {
-            "plain": drive(plain_config()),
+            "plain": plain_run(),
             "niched": drive(niched_config()),
             "broken": broken_run(folder),
         }
@@ -154,7 +157,9 @@ def make_sources(folder: Path) -> None:
 
 
 def plain_config() -> dict[str, Any]:
-    """Two objectives, twelve candidates."""
+    """Two objectives, twelve candidates; names of a source and of a task hold markup."""
+    experts = {"left": {"path": "left"}, HOSTILE_SOURCE: {"path": "right"}}
+    tasks = {"copy": "copy.jsonl", HOSTILE_TASK: "next.jsonl"}
     task = {
         "type": "log_likelihood",
         "prompt_key": "prompt",
@@ -164,12 +169,12 @@ def plain_config() -> dict[str, Any]:
     return {
         "name": "plain",
         "base": "base",
-        "sources": {name: {"path": name} for name in NAMES},
+        "sources": {"base": {"path": "base"}, **experts},
         "recipe": {
             "parameters": [
                 {
                     "method": "task_arithmetic",
-                    "inputs": ["left", "right"],
+                    "inputs": list(experts),
                     "weights": {
                         "search": {"low": -0.5, "high": 1.5},
                         "granularity": "block:1",
@@ -178,8 +183,8 @@ def plain_config() -> dict[str, Any]:
             ],
             "dtype": "float32",
         },
-        "evaluators": {name: {**task, "data": f"{name}.jsonl"} for name in WORDS},
-        "objectives": {name: {"from": [name], "direction": "maximize"} for name in WORDS},
+        "evaluators": {name: {**task, "data": data} for name, data in tasks.items()},
+        "objectives": {name: {"from": [name], "direction": "maximize"} for name in tasks},
         "search": {
             "searcher": "nsga2",
             "budget": 12,
@@ -191,14 +196,23 @@ def plain_config() -> dict[str, Any]:
     }
 
 
+def plain_run() -> str:
+    """Make the plain run and remark on its first candidate."""
+    found = drive(plain_config())
+    add_note(Path("runs/plain"), "0-0", f"note {MARKUP}")
+    set_star(Path("runs/plain"), "0-0", on=True)
+    return found
+
+
 def niched_config() -> dict[str, Any]:
     """An m2n2 search of nine candidates."""
     config = plain_config()
     config["name"] = "niched"
     config["recipe"]["parameters"] = [
-        {"method": "segments", "inputs": list(NAMES), "segments": "search"}
+        {"method": "segments", "inputs": list(config["sources"]), "segments": "search"}
     ]
-    config["objectives"] = {"mean": {"from": list(WORDS), "direction": "maximize"}}
+    tasks = list(config["evaluators"])
+    config["objectives"] = {"mean": {"from": tasks, "direction": "maximize"}}
     config["search"] = {
         "searcher": "m2n2",
         "budget": 9,
