@@ -22,11 +22,12 @@ class Points(BaseModel):
     """Points as columns of equal length, raw values in the declared directions."""
 
     model_config = example(
-        candidates=["3-2"], origins=["cma_es"], feasible=[True], value={"math": [0.64]}
+        candidates=["3-2"], origins=["cma_es"], asks=[3], feasible=[True], value={"math": [0.64]}
     )
 
     candidates: list[str]
     origins: list[str]
+    asks: list[int] = Field(description="Which ask each came from; −1 for a reference.")
     feasible: list[bool]
     value: dict[str, Column]
 
@@ -35,7 +36,7 @@ class PointsWithIntervals(Points):
     """Points with their 95 % intervals."""
 
     model_config = example(
-        candidates=["3-2"], origins=["cma_es"], feasible=[True], value={"math": [0.64]},
+        candidates=["3-2"], origins=["cma_es"], asks=[3], feasible=[True], value={"math": [0.64]},
         low={"math": [0.61]}, high={"math": [0.67]},
     )  # fmt: skip
 
@@ -60,10 +61,11 @@ class FrontCounts(BaseModel):
 
 
 _POINTS: dict[str, Any] = {
-    "candidates": ["3-2"], "origins": ["cma_es"], "feasible": [True], "value": {"math": [0.64]}
+    "candidates": ["3-2"], "origins": ["cma_es"], "asks": [3], "feasible": [True],
+    "value": {"math": [0.64]},
 }  # fmt: skip
 _NONE: dict[str, Any] = {
-    "candidates": [], "origins": [], "feasible": [], "value": {}, "low": {}, "high": {}
+    "candidates": [], "origins": [], "asks": [], "feasible": [], "value": {}, "low": {}, "high": {}
 }  # fmt: skip
 
 
@@ -73,6 +75,7 @@ class FrontPicture(BaseModel):
     model_config = example(
         split="search", final=False, best=None,
         objectives=[{"name": "math", "direction": "maximize"}],
+        known=[{"name": "math", "direction": "maximize"}], splits=["search"],
         counts={"pending": 3, "done": 95, "failed": 2, "front": 1, "front_shown": 1, "others": 94,
                 "others_shown": 1},
         front=_POINTS | {"low": {"math": [0.61]}, "high": {"math": [0.67]}},
@@ -83,6 +86,8 @@ class FrontPicture(BaseModel):
     final: bool = Field(description="The run has ended, and its finalists are re-scored.")
     best: str | None = Field(description="The candidate that the run named best, once final.")
     objectives: list[Axis]
+    known: list[Axis] = Field(description="All objectives of the run.")
+    splits: list[Split] = Field(description="Splits on which candidates are scored.")
     counts: FrontCounts
     front: PointsWithIntervals = Field(description="Best first by the first objective.")
     others: Points = Field(description="A sample that stays the same while the run grows.")

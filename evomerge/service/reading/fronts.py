@@ -183,7 +183,9 @@ def front_picture(
     states = columns.splits[split].state[:n]
     return {
         "split": split,
-        "objectives": [{"name": item.name, "direction": item.direction} for item in objectives.all],
+        "objectives": _axes(objectives),
+        "known": _axes(columns.objectives),
+        "splits": [name for name, found in columns.splits.items() if found.n_scored],
         "counts": {
             **{word: int((states == number).sum()) for number, word in enumerate(STATES)},
             "front": len(members),
@@ -196,6 +198,10 @@ def front_picture(
         "landmarks": _points(columns, split, _landmarks(columns, split), chosen, intervals=True),
         "marks": marks,
     }
+
+
+def _axes(objectives: Objectives) -> list[dict[str, str]]:
+    return [{"name": item.name, "direction": item.direction} for item in objectives.all]
 
 
 def _others(columns: Columns, split: str, members: Indices, chosen: Sequence[int]) -> Indices:
@@ -226,6 +232,7 @@ def _points(
     return {
         "candidates": [columns.names[row] for row in rows],
         "origins": [columns.origins[row] for row in rows],
+        "asks": [columns.ask[row] for row in rows],
         "feasible": (found.violation[rows] == 0).tolist(),
         **{
             part: {

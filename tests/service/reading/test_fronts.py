@@ -140,6 +140,21 @@ def test_the_picture_counts_what_it_leaves_out() -> None:
     assert set(picture["marks"]) <= set(picture["front"]["candidates"])
 
 
+def test_the_picture_says_what_else_could_be_chosen() -> None:
+    columns = filled(arc(3))
+    columns.ask[:] = [0, 1, 1]
+    picture = front_picture(
+        columns, FrontOf(columns, "search", (1,)), "search", (1,), points=50, others=40
+    )
+    axes = [{"name": item.name, "direction": item.direction} for item in OBJECTIVES.all]
+    assert picture["known"] == axes
+    assert picture["objectives"] == axes[1:]
+    assert picture["splits"] == ["search"]
+    asks = {part: dict(zip(found["candidates"], found["asks"], strict=True))
+            for part, found in picture.items() if part in ("front", "others")}  # fmt: skip
+    assert asks["front"] | asks["others"] == {"0-0": 0, "0-1": 1, "0-2": 1}
+
+
 def test_a_single_objective_has_its_best_as_front(followed: FollowedRun) -> None:
     rows = FrontOf(followed.columns, "search", (1,)).members()
     values = followed.columns.splits["search"].value[: followed.columns.n, 1]
