@@ -74,6 +74,9 @@ def serve(
     tls_key: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The certificate's key.")
     ] = None,
+    templates: Annotated[
+        Path, typer.Option(metavar="DIR", help="Run files that new runs may begin from.")
+    ] = Path("configs"),
     log: Annotated[
         Literal["text", "json"], typer.Option(help="Form of the log on stderr.")
     ] = "text",
@@ -109,6 +112,7 @@ def serve(
         proxies=tuple(proxy or ()),
         webhooks=tuple(webhook or ()),
         webhook_secret=os.environ.get("EVOMERGE_WEBHOOK_SECRET", ""),
+        templates=templates.absolute(),
     )
     certificate = None if tls_certificate is None else str(tls_certificate)
     key = None if tls_key is None else str(tls_key)

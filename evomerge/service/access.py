@@ -110,8 +110,8 @@ class Access:
         return caller
 
 
-def _needs(role: Role) -> Callable[..., Caller]:
-    """Return the dependency of routes that need ``role``."""
+def _needs(role: Role, *, changes: bool = True) -> Callable[..., Caller]:
+    """Return the dependency of routes that need ``role``; what they do may change nothing."""
 
     def allowed(
         request: Request,
@@ -119,7 +119,7 @@ def _needs(role: Role) -> Callable[..., Caller]:
     ) -> Caller:
         access = access_of(request)
         caller = access.caller(request)
-        if request.method not in _SAFE:
+        if changes and request.method not in _SAFE:
             request.state.audit_entry = access.audit.begin(
                 caller,
                 address=address_of(request),
@@ -139,10 +139,12 @@ def _needs(role: Role) -> Callable[..., Caller]:
 
 viewer = _needs(Role.VIEWER)
 operator = _needs(Role.OPERATOR)
+asking = _needs(Role.OPERATOR, changes=False)
 admin = _needs(Role.ADMIN)
 
 Viewer = Annotated[Caller, Depends(viewer)]
 Operator = Annotated[Caller, Depends(operator)]
+Asking = Annotated[Caller, Depends(asking)]
 Admin = Annotated[Caller, Depends(admin)]
 
 
@@ -256,12 +258,14 @@ def _unknown(found: str) -> HTTPException:
 __all__ = [
     "Access",
     "Admin",
+    "Asking",
     "Caller",
     "Operator",
     "Role",
     "Viewer",
     "access_of",
     "admin",
+    "asking",
     "check_bind",
     "install",
     "note",

@@ -1,7 +1,8 @@
 """Checks submitted run files in a process of its own, as the command line would.
 
 A check loads torch, opens models and may load plug-ins; nothing of that belongs into the service.
-The process stays for the next check, which then takes no time to load, and ends when it is idle.
+The process stays for the next check, which then takes no time to load, and ends when it is idle. It
+also knows the names that a run file may use.
 """
 
 import multiprocessing
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evomerge.errors import ConfigError, EvomergeError, Problem, ProblemsError, ServiceError
+from evomerge.recipes.declarations import Registry
 
 IDLE_S = 600.0
 """Seconds without a check after which the process ends."""
@@ -45,6 +47,7 @@ class Checker:
         self._lock = threading.Lock()
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
+        self._choices: dict[str, list[dict[str, Any]]] | None = None
 
     def check(self, raw: Mapping[str, Any], *, where: str, plugins: Sequence[str] = ()) -> Checked:
         """Check the run file with the plain data ``raw``.
@@ -54,27 +57,41 @@ class Checker:
             ServiceError: 503: the check took too long, or its process ended.
         """
         with self._lock:
-            try:
-                answer = self._ask({"raw": dict(raw), "where": where, "plugins": list(plugins)})
-            except (EOFError, OSError):
-                self._end()
-                raise ServiceError(
-                    503,
-                    "the process that checks run files has ended. Try again; if that happens "
-                    "again, the memory may be too small for it.",
-                ) from None
+            answer = self._ask({"raw": dict(raw), "where": where, "plugins": list(plugins)})
             if plugins:
                 self._end()  # what a plug-in registers isn't for the next check
         if problems := answer.get("problems"):
             raise ConfigError(where, [Problem(*item) for item in problems])
         return Checked(answer["config"], tuple(answer["warnings"]))
 
+    def choices(self) -> dict[str, list[dict[str, Any]]]:
+        """Return kind → the plug-ins that are installed: name, summary, several objectives or not.
+
+        Raises:
+            ServiceError: 503: the process took too long, or ended.
+        """
+        with self._lock:
+            if self._choices is None:
+                self._choices = self._ask(None)
+            return self._choices
+
     def close(self) -> None:
         """End the process."""
         with self._lock:
             self._end()
 
-    def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
+    def _ask(self, question: Mapping[str, Any] | None) -> dict[str, Any]:
+        try:
+            return self._answer_to(question)
+        except (EOFError, OSError):
+            self._end()
+            raise ServiceError(
+                503,
+                "the process that checks run files has ended. Try again; if that happens "
+                "again, the memory may be too small for it.",
+            ) from None
+
+    def _answer_to(self, question: Mapping[str, Any] | None) -> dict[str, Any]:
         if self._process is None or not self._process.is_alive():
             self._end()
             self._begin()
@@ -111,7 +128,30 @@ def _answer(pipe: Connection) -> None:
     """Answer questions until the service is gone, or has none for long."""
     with suppress(EOFError, OSError, KeyboardInterrupt):
         while pipe.poll(IDLE_S):
-            pipe.send(_check(**pipe.recv()))
+            question = pipe.recv()
+            pipe.send(_choices() if question is None else _check(**question))
+
+
+def _choices() -> dict[str, list[dict[str, Any]]]:
+    """Return the plug-ins that are installed, by kind."""
+    from evomerge.evaluation.protocol import EVALUATORS
+    from evomerge.execution import EXECUTORS
+    from evomerge.merging.registry import METHODS
+    from evomerge.search.protocol import SEARCHERS
+
+    registries: dict[str, Registry[Any]] = {
+        "methods": METHODS,
+        "evaluators": EVALUATORS,
+        "searchers": SEARCHERS,
+        "executors": EXECUTORS,
+    }
+    return {
+        kind: [
+            {"name": item.name, "summary": item.summary, "several": item.multi_objective}
+            for item in registry.declarations().values()
+        ]
+        for kind, registry in registries.items()
+    }
 
 
 def _check(raw: dict[str, Any], where: str, plugins: list[str]) -> dict[str, Any]:

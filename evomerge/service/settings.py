@@ -32,6 +32,7 @@ class Settings:
         proxies: Addresses of proxies whose word on who asks, and by which scheme, is taken.
         webhooks: Addresses that hear of each job's state.
         webhook_secret: Signs what they hear; empty for no signature.
+        templates: Folder of the run files that users may begin from; needn't exist.
     """
 
     ledger: str = "sqlite:///runs/ledger.db"
@@ -57,6 +58,7 @@ class Settings:
     proxies: tuple[str, ...] = ()
     webhooks: tuple[str, ...] = field(default=(), repr=False)
     webhook_secret: str = field(default="", repr=False)
+    templates: Path = Path("configs")
 
     @property
     def readable(self) -> tuple[Path, ...]:

@@ -25,6 +25,13 @@ def test_a_submit_gets_the_messages_of_the_command_line(workspace: Path) -> None
         good = found.check(raw, where="run.yaml")
         assert good.config["search"]["budget"] == 8
         first = found._process
+        known = {kind: {item["name"] for item in items} for kind, items in found.choices().items()}
+        assert "ties" in known["methods"]
+        assert "generation" in known["evaluators"]
+        assert "inprocess" in known["executors"]
+        several = {item["name"] for item in found.choices()["searchers"] if item["several"]}
+        assert "nsga2" in several
+        assert "cma_es" not in several
         raw["recipe"]["parameters"][0]["method"] = "tis"
         raw["evaluators"]["sort"]["data"] = "gone.jsonl"
         raw["search"]["finalist"] = 2

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from evomerge.errors import ServiceError
-from evomerge.service.access import Caller, Operator, Role, Viewer, note
+from evomerge.service.access import Asking, Caller, Operator, Role, Viewer, note
 from evomerge.service.api.job_models import JobBody, JobPage, body_of
 from evomerge.service.jobs.submission import RunFile
 from evomerge.service.jobs.supervisor import log_of
@@ -97,7 +97,7 @@ class CloneBody(_Asked):
 
 
 @router.post("/jobs/check")
-def check(body: RunFileBody, request: Request, caller: Operator) -> CheckedBody:
+def check(body: RunFileBody, request: Request, caller: Asking) -> CheckedBody:
     """Check a run file as a submit does, with the same messages, and store nothing."""
     found = _service(request).submission.check(body.file())
     return CheckedBody(config=dict(found.config), warnings=list(found.warnings))
@@ -122,12 +122,13 @@ def jobs(
         Query(description="Only jobs in one of these states."),
     ] = None,
     kind: Annotated[Literal["run", "export"] | None, Query()] = None,
+    run: Annotated[str | None, Query(max_length=64, description="Only jobs of this run.")] = None,
     cursor: Annotated[str | None, Query(max_length=100, description="next of a page.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> JobPage:
     """List jobs, newest first."""
     found = _service(request).jobs.newest(
-        states=state or (), kind=kind, before=_place(cursor), n=limit + 1
+        states=state or (), kind=kind, run_id=run, before=_place(cursor), n=limit + 1
     )
     page = found[:limit]
     more = f"{page[-1].submitted_s!r}:{page[-1].job_id}" if len(found) > limit else None
