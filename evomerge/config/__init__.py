@@ -9,19 +9,21 @@ from evomerge.config.run import (
     DataflowConfig,
     EvaluatorConfig,
     ExecutionConfig,
-    MeasureConfig,
     NetworkConfig,
     ObjectiveConfig,
-    PhaseConfig,
     RecipeConfig,
     RunConfig,
-    ScalariseConfig,
-    SearchConfig,
     SourceConfig,
     StageConfig,
-    StopConfig,
 )
 from evomerge.config.schema import json_schema
+from evomerge.config.search import (
+    MeasureConfig,
+    PhaseConfig,
+    ScalariseConfig,
+    SearchConfig,
+    StopConfig,
+)
 from evomerge.config.yaml_text import dump_yaml, parse_yaml, read_yaml
 
 __all__ = [

@@ -6,7 +6,8 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.config.run import ROUTE_SEARCHERS, DataflowConfig, PhaseConfig, RunConfig, StageConfig
+from evomerge.config.run import ROUTE_SEARCHERS, DataflowConfig, RunConfig, StageConfig
+from evomerge.config.search import PhaseConfig
 from evomerge.errors import Problem, RecipeError, SearchError
 from evomerge.recipes.phases import PHASE, PhasedSpace
 from evomerge.recipes.plan import has_search

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from evomerge.config.run import RunConfig, ScalariseConfig
+from evomerge.config.run import RunConfig
+from evomerge.config.search import ScalariseConfig
 from evomerge.errors import Problem, nearest
 from evomerge.search.protocol import SEARCHERS, Searcher, needs_examples
 from evomerge.search.scalarise import ScalarisedSearcher
