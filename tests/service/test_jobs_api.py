@@ -229,3 +229,10 @@ def test_health_readiness_and_figures(api: TestClient, service: Service) -> None
     assert 'evomerge_jobs{state="queued"} 1.0' in text
     assert 'method="POST",route="/jobs",status="201"' in text
     assert "evomerge_supervisor_up 0.0" in text
+
+
+def test_jobs_of_one_run_are_listed(api: TestClient, service: Service) -> None:
+    first, _ = submit(api), submit(api)
+    found = api.get(JOBS, params={"run": first["run_id"]}).json()["jobs"]
+    assert [job["job_id"] for job in found] == [first["job_id"]]
+    assert api.get(JOBS, params={"run": "f" * 32}).json()["jobs"] == []

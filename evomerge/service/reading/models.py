@@ -50,6 +50,19 @@ class Hypervolume(BaseModel):
     ideal: dict[str, float | None]
 
 
+_COURSE = {"objective": "math", "evaluated": [16, 120], "value": [0.52, 0.6413]}
+
+
+class Course(BaseModel):
+    """The best so far of a run's first objective in a few points, as the generations told it."""
+
+    model_config = example(**_COURSE)
+
+    objective: str
+    evaluated: list[int]
+    value: list[float | None]
+
+
 _SUMMARY: dict[str, Any] = {
     "run_id": "5f3c1a0e9b7d4c2f8a6e1d0c3b5a7f90",
     "name": "quickstart",
@@ -74,6 +87,7 @@ _SUMMARY: dict[str, Any] = {
     "utilisation": 0.97,
     "workers": 1,
     "starred": ["3-2"],
+    "course": _COURSE,
 }
 
 
@@ -105,6 +119,7 @@ class RunSummary(BaseModel):
     utilisation: float | None
     workers: int = Field(description="Workers at work.")
     starred: list[str] = Field(description="Candidates with a star.")
+    course: Course | None = Field(description="Null before the first generation has ended.")
 
 
 class RunList(BaseModel):
@@ -215,12 +230,30 @@ class Worker(BaseModel):
     reason: str = Field(description="Why it is gone.")
 
 
+class WorkerTotal(BaseModel):
+    """What a worker has done over the whole run."""
+
+    model_config = example(
+        worker="w0", attempts=41, failed=1, lost=0, failures={"nan": 1},
+        seconds={"merge": 4.2, "score": 70.9, "wait": 1.9}, utilisation=0.977,
+    )  # fmt: skip
+
+    worker: str
+    attempts: int
+    failed: int
+    lost: int = Field(description="Attempts that it ended under; they were made again.")
+    failures: dict[str, int] = Field(description="Kind → attempts, lost ones among them.")
+    seconds: dict[str, float] = Field(description="Part of its time → seconds.")
+    utilisation: float | None
+
+
 class Workers(BaseModel):
-    """The workers of a run; none where nobody drives it."""
+    """The workers of a run."""
 
-    model_config = example(items=[])
+    model_config = example(items=[], totals=[])
 
-    items: list[Worker]
+    items: list[Worker] = Field(description="Of the driver; none where nobody drives the run.")
+    totals: list[WorkerTotal] = Field(description="All that ever worked, the busiest 500.")
 
 
 class Log(BaseModel):

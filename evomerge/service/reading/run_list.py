@@ -11,6 +11,7 @@ from evomerge.runs.folder import RunFolder
 from evomerge.runs.ledger import tables
 from evomerge.runs.reading.status import Status
 from evomerge.service.reading.cursors import cursor_of, read_cursor
+from evomerge.service.reading.stored import readable
 from evomerge.service.reading.workspace import Workspace
 
 UNREADABLE = "unreadable"
@@ -57,10 +58,10 @@ def summary_of(workspace: Workspace, folder: RunFolder) -> dict[str, Any]:
     started_s = started(workspace, folder)
     try:
         status = workspace.status(folder.run_id)
+        return _empty(folder, started_s) | _filled(status) | _course(workspace, status)
     except EvomergeError as error:
         message = " ".join(str(error).split())
         return _empty(folder, started_s) | {"state": UNREADABLE, "message": message}
-    return _empty(folder, started_s) | _filled(status)
 
 
 def run_of(workspace: Workspace, run_id: str) -> dict[str, Any]:
@@ -76,6 +77,7 @@ def run_of(workspace: Workspace, run_id: str) -> dict[str, Any]:
     return (
         _empty(folder, row.started_s)
         | _filled(status)
+        | _course(workspace, status)
         | {
             "accounting": asdict(status.accounting),
             "config": row.config,
@@ -132,7 +134,14 @@ def _empty(folder: RunFolder, started_s: float | None) -> dict[str, Any]:
         "utilisation": None,
         "workers": 0,
         "starred": [],
+        "course": None,
     }
+
+
+def _course(workspace: Workspace, status: Status) -> dict[str, Any]:
+    with readable(status.name, "the course"):
+        course = workspace.courses.of(workspace.records(status.run_id), status.directions)
+    return {"course": course}
 
 
 def _filled(status: Status) -> dict[str, Any]:

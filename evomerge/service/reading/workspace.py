@@ -18,9 +18,11 @@ from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.reading.status import Status, read_status
 from evomerge.service.folders import Folders
 from evomerge.service.reading.answers import Answer, Answers
+from evomerge.service.reading.course import Courses
 from evomerge.service.reading.feed import Feeds
 from evomerge.service.reading.follow import FollowedRun
 from evomerge.service.reading.fronts import FrontOf
+from evomerge.service.reading.recipe_texts import MergekitTexts
 from evomerge.service.reading.stored import readable
 from evomerge.service.reading.texts import TextStore
 
@@ -51,6 +53,8 @@ class Workspace:
         self.answers = Answers(clock=clock)
         self.feeds = Feeds()
         self.texts = TextStore()
+        self.mergekit = MergekitTexts()
+        self.courses = Courses()
         self.started: dict[str, float] = {}
         self._refresh_s, self._clock = refresh_s, clock
         self._ledgers: dict[str, Ledger | tuple[LedgerError, float]] = {}
