@@ -23,6 +23,7 @@ from evomerge.service.app import create_app
 from evomerge.service.reading.candidate_models import CandidateDetail, CandidatePage
 from evomerge.service.reading.chart_models import FrontPicture, Metrics
 from evomerge.service.reading.models import Log, RunDetail, RunList, Workers
+from evomerge.service.reading.parameter_models import Parameters
 from evomerge.service.reading.relation_models import Examples, Lineage, Niches
 from evomerge.service.settings import Settings
 from tests.service.reading.conftest import RUN_ID, Place, make_place
@@ -36,6 +37,7 @@ BODIES: dict[str, type[BaseModel]] = {
     f"{RUN}/candidates/0-3": CandidateDetail,
     f"{RUN}/front": FrontPicture,
     f"{RUN}/niches": Niches,
+    f"{RUN}/parameters": Parameters,
     f"{RUN}/lineage/0-1": Lineage,
     f"{RUN}/examples/0-1?against=0-2&wait_s=0": Examples,
     f"{RUN}/workers": Workers,
@@ -197,6 +199,7 @@ def test_the_stream_has_every_candidate(client: TestClient, results: RunResults)
         (f"{RUN}/examples/0-1?against=9-9", 404, "has no candidate"),
         (f"{RUN}/examples/0-1?task=nix", 422, "no evaluator is called 'nix'"),
         (f"{RUN}/front?objective=nix", 422, "no objective is called 'nix'"),
+        (f"{RUN}/parameters?gene=nix", 422, "no gene is called 'nix'"),
         (f"{RUN}/candidates?limit=201", 422, "doesn't have the form"),
         (f"{RUN}/candidates?where=a{'%20' * 300}b", 422, "doesn't have the form"),
         (f"{RUN}/candidates?where=near", 422, "where: got 'near', expected NAME >= NUMBER"),
