@@ -31,7 +31,8 @@ def test_a_stranger_is_led_to_the_login_page_and_back(browser: Browser, site: Si
 
 
 def test_only_local_addresses_are_gone_on_to(browser: Browser, site: Site) -> None:
-    for wanted in ("https://example.org/", "//example.org/", "/\\example.org", "javascript:1"):
+    elsewhere = ("https://example.org/", "//example.org/", "/\\example.org", "/%09/example.org")
+    for wanted in (*elsewhere, "javascript:1"):
         context = browser.new_context(base_url=site.url)
         page = context.new_page()
         page.goto(f"/login?next={wanted}")
