@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from evomerge.config.run import SourceConfig
 from evomerge.config.yaml_text import dump_yaml
@@ -16,6 +16,7 @@ from evomerge.runs.reading.route import card_section
 Format = Literal["hf", "recipe", "mergekit"]
 RECIPE_FILE = "recipe.yaml"
 MERGEKIT_FILE = "mergekit.yaml"
+_NO_MERGEKIT = "an evolved network has no mergekit file. Choose another format."
 
 
 def export(path: Path, candidate: str, out: Path, *, format: Format = "hf") -> Path:
@@ -53,7 +54,18 @@ def export(path: Path, candidate: str, out: Path, *, format: Format = "hf") -> P
         results.close()
     if format == "recipe":
         return _write_text(out, RECIPE_FILE, dump_yaml(dict(details.recipe)))
-    return _write_text(out, MERGEKIT_FILE, _mergekit(_recipe(details, pinned=False)))
+    return _write_text(out, MERGEKIT_FILE, mergekit_text(details.recipe))
+
+
+def mergekit_text(plain: Mapping[str, Any]) -> str:
+    """Return the mergekit file of a stored recipe.
+
+    Raises:
+        EvomergeError: mergekit has no counterpart of it, or a source has gone.
+    """
+    if is_lineage(plain):
+        raise LedgerError(_NO_MERGEKIT)
+    return _mergekit(_recipe(plain, pinned=False))
 
 
 def _check_sound(details: CandidateDetails) -> None:
@@ -71,7 +83,7 @@ def _export_checkpoint(details: CandidateDetails, out: Path, card: Mapping[str, 
     from evomerge.models.checkpoint import Checkpoint
     from evomerge.models.hub import locate
 
-    recipe = _recipe(details, pinned=True)
+    recipe = _recipe(details.recipe, pinned=True)
     checkpoints = {
         source.name: Checkpoint.open(locate(source.path, source.revision).folder)
         for source in recipe.sources
@@ -89,7 +101,7 @@ def _export_network(
     from evomerge.runs.networks import export_network, network_card
 
     if format == "mergekit":
-        raise LedgerError("an evolved network has no mergekit file. Leave --format out.")
+        raise LedgerError(_NO_MERGEKIT)
     _check_sound(details)
     row = results.row
     texts = {"README.md": network_card(details, row), RECIPE_FILE: dump_yaml(dict(details.recipe))}
@@ -121,13 +133,13 @@ def _mergekit(recipe: Recipe) -> str:
     return export_mergekit(recipe, tensors=base.tensors, n_layers=base.n_layers, factors=factors)
 
 
-def _recipe(details: CandidateDetails, *, pinned: bool) -> Recipe:
+def _recipe(plain: Mapping[str, Any], *, pinned: bool) -> Recipe:
     """Return the stored recipe; ``pinned``: with its sources found and compared by content."""
     from evomerge.merging.registry import METHODS
     from evomerge.recipes.files import load_recipe
 
     return load_recipe(
-        details.recipe,
+        plain,
         METHODS.declarations(),
         locate_source=_open_pinned if pinned else None,
     )

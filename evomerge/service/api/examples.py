@@ -3,15 +3,17 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import StringConstraints
 
 from evomerge.service.access import Viewer
 from evomerge.service.api.candidates import CandidateId
 from evomerge.service.api.runs import Limit, RunId
 from evomerge.service.reading.answers import encoded
 from evomerge.service.reading.details import row_of
-from evomerge.service.reading.examples import examples_of, task_name
+from evomerge.service.reading.examples import examples_of
 from evomerge.service.reading.models import Split
-from evomerge.service.reading.relation_models import Examples
+from evomerge.service.reading.paired import differences_of, task_name
+from evomerge.service.reading.relation_models import Differences, Examples
 from evomerge.service.reading.respond import respond, workspace_of
 
 router = APIRouter(tags=["examples"])
@@ -63,3 +65,31 @@ def get_examples(
         texts=texts,
     )
     return respond(request, encoded(body))
+
+
+@router.get("/runs/{run}/candidates/{candidate}/differences", response_model=Differences)
+def get_differences(
+    caller: Viewer,
+    request: Request,
+    run: RunId,
+    candidate: CandidateId,
+    against: Annotated[
+        list[Annotated[str, StringConstraints(max_length=300)]] | None,
+        Query(max_length=8, description="Another candidate; repeatable. None: the parents."),
+    ] = None,
+    split: Annotated[Split, Query(description="Split of the examples.")] = "search",
+) -> Response:
+    """Compare a candidate with others, task by task, on the examples that both were scored on."""
+    workspace = workspace_of(request)
+    found = workspace.run(run)
+    row_of(found.columns, candidate)
+    others = tuple(against or ())
+    answer = workspace.answer(
+        run,
+        ("differences", candidate, others, split),
+        found.version,
+        lambda: differences_of(
+            found, workspace.records(run), candidate, against=others, split=split
+        ),
+    )
+    return respond(request, answer)

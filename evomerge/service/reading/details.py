@@ -89,6 +89,13 @@ def read_all_remarks(connection: Connection, run_id: str) -> dict[str, Remark]:
     return read_remarks(query, run_id)
 
 
+def recipe_of(records: RunRecords, name: str) -> dict[str, Any]:
+    """Return the stored recipe of a candidate that there is."""
+    with records.ledger.read() as connection:
+        found: dict[str, Any] = _genome_and_recipe(connection, records.run_id, name)[1]
+        return found
+
+
 def _genome_and_recipe(connection: Connection, run_id: str, name: str) -> tuple[Any, Any]:
     c, r = tables.candidate.c, tables.recipe.c
     query = (

@@ -106,6 +106,44 @@ class Examples(BaseModel):
     next: int | None = Field(description="Give it as 'after' for the next page; null: no more.")
 
 
+class TaskDifference(BaseModel):
+    """Two candidates on one task."""
+
+    model_config = example(
+        task="math", metric="exact", direction="maximize", examples=256, won=31, lost=12,
+        difference={"value": 0.074, "low": 0.02, "high": 0.12, "n": 256},
+    )  # fmt: skip
+
+    task: str
+    metric: str
+    direction: Literal["maximize", "minimize"]
+    examples: int
+    won: int | None = Field(description="Examples on which the candidate is better.")
+    lost: int | None
+    difference: Number | None = Field(
+        description="Mean over examples: candidate minus other; null: not scored on the same ones."
+    )
+
+
+class AgainstOne(BaseModel):
+    """A candidate beside another one."""
+
+    model_config = example(against="2-0", tasks=[])
+
+    against: str
+    tasks: list[TaskDifference]
+
+
+class Differences(BaseModel):
+    """How a candidate differs from others on the same examples."""
+
+    model_config = example(candidate="3-2", split="search", items=[])
+
+    candidate: str
+    split: Split
+    items: list[AgainstOne]
+
+
 class NichePart(BaseModel):
     """Examples of one task, numbered on among all."""
 

@@ -22,7 +22,8 @@ MOST_BYTES = 64 * 2**20
 MOST_WAITING = 16
 AGAIN_S = 60.0
 """What couldn't be read is tried again after so long."""
-_OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+"""What keeps a process away from the hub."""
 
 Key = tuple[str, str, str]
 """Run folder, task, split."""
@@ -113,7 +114,7 @@ def read_in_process(key: Key) -> Texts:
     try:
         done = subprocess.run(
             [sys.executable, "-m", "evomerge.service.reading.texts", folder, task, split],
-            env={**os.environ, **dict.fromkeys(_OFFLINE, "1"), "OMP_NUM_THREADS": "1"},
+            env={**os.environ, **dict.fromkeys(OFFLINE, "1"), "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=TIMEOUT_S,
