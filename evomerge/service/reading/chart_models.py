@@ -48,8 +48,9 @@ class FrontCounts(BaseModel):
     """How many candidates there are, and how many are shown."""
 
     model_config = example(
-        pending=3, done=95, failed=2, front=4, front_shown=4, others=91, others_shown=91
-    )
+        pending=3, done=95, failed=2, front=4, front_shown=4, others=91, others_shown=91,
+        banned=0,
+    )  # fmt: skip
 
     pending: int
     done: int
@@ -58,6 +59,7 @@ class FrontCounts(BaseModel):
     front_shown: int
     others: int
     others_shown: int
+    banned: int = Field(description="Scored and never chosen; neither on the front nor beside it.")
 
 
 _POINTS: dict[str, Any] = {
@@ -77,7 +79,7 @@ class FrontPicture(BaseModel):
         objectives=[{"name": "math", "direction": "maximize"}],
         known=[{"name": "math", "direction": "maximize"}], splits=["search"],
         counts={"pending": 3, "done": 95, "failed": 2, "front": 1, "front_shown": 1, "others": 94,
-                "others_shown": 1},
+                "others_shown": 1, "banned": 0},
         front=_POINTS | {"low": {"math": [0.61]}, "high": {"math": [0.67]}},
         others=_POINTS, landmarks=_NONE, marks={"3-2": ["best math"]},
     )  # fmt: skip

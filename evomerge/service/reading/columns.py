@@ -112,6 +112,7 @@ class Columns:
         attempts: Attempts on all splits, shape ``(capacity,)``.
         device_s: Device-seconds of all of them, shape ``(capacity,)``.
         splits: Split → what became of the candidates there.
+        banned: Recipes that are never chosen, by hash.
     """
 
     def __init__(self, objectives: Objectives) -> None:
@@ -130,6 +131,7 @@ class Columns:
         self.device_s = np.zeros(0)
         self._places = _places_of(objectives)
         self.splits = {split: SplitColumns(len(objectives.all)) for split in SPLITS}
+        self.banned: frozenset[str] = frozenset()
 
     @property
     def n(self) -> int:
@@ -158,6 +160,18 @@ class Columns:
                 self.landmarks.append(row)
             self.rows[name] = row
             self.names.append(name)  # last: it is what n counts
+
+    def ban(self, name: str, *, on: bool) -> None:
+        """Say that the recipe of the candidate ``name`` is banned, or isn't any more."""
+        recipe = {self.recipes[self.rows[name]]}
+        self.banned = self.banned | recipe if on else self.banned - recipe
+
+    def may(self, rows: Indices) -> NDArray[np.bool_]:
+        """Say which of ``rows`` may be chosen: their recipes aren't banned."""
+        banned = self.banned
+        if not banned:
+            return np.ones(len(rows), dtype=bool)
+        return np.array([self.recipes[row] not in banned for row in rows], dtype=bool)
 
     def score(
         self, split: str, found: Mapping[int, EstimateRows], finished_s: Sequence[float]

@@ -25,7 +25,7 @@ threads that wait can answer nobody else."""
 PAGE = 5_000
 """Attempts that are read in one short transaction."""
 _NAMES = 500
-_KINDS = ("ask", "extend", "final", "stop")
+_KINDS = ("ask", "extend", "final", "stop", "ban")
 _COVER = ("generation_done", "advanced", "finished")
 
 
@@ -269,6 +269,8 @@ class FollowedRun:
             self.final = body
         elif kind == "stop":
             self._stops.append(body)
+        elif kind == "ban" and "refused" not in body:
+            self.columns.ban(body["candidate"], on=body["on"])
 
     def _tried(self, tries: Sequence[_Try], estimates: Mapping[int, EstimateRows]) -> None:
         columns = self.columns

@@ -25,7 +25,7 @@ class FrontOf:
     """The front of some objectives on one split, kept up result by result.
 
     As everywhere it is a front of proposals that keep the constraints, or of those that miss them
-    least where none does.
+    least where none does. What is banned is never on it.
 
     Args:
         columns: The run's candidates.
@@ -37,6 +37,7 @@ class FrontOf:
         self._columns, self._split, self._chosen = columns, split, tuple(chosen)
         self._members: Indices = np.zeros(0, dtype=np.intp)
         self._seen = 0
+        self._banned = columns.banned
         self._lock = threading.Lock()
 
     def members(self) -> Indices:
@@ -46,10 +47,15 @@ class FrontOf:
 
     def _members_now(self) -> Indices:
         columns = self._columns.splits[self._split]
+        if self._banned != self._columns.banned:
+            # Bans are rare, and may let back what was beaten: all meet once more.
+            self._banned, self._seen = self._columns.banned, 0
+            self._members = np.zeros(0, dtype=np.intp)
         scored = columns.scored()
         fresh = scored[self._seen :]
         self._seen = len(scored)
         fresh = fresh[np.array([self._columns.kinds[row] == "search" for row in fresh], dtype=bool)]
+        fresh = fresh[self._columns.may(fresh)]
         if len(fresh):
             # What was beaten once stays beaten, so only the front so far meets the new ones.
             rows = np.concatenate([self._members, fresh])
@@ -177,7 +183,8 @@ def front_picture(
     marked = [index for index, name in enumerate(names) if name in marks]
     kept = thinned(utilities, points)
     shown = members[np.union1d(kept, np.array(marked, dtype=np.intp))]
-    rest = _others(columns, split, members, chosen)
+    others_drawn = _others(columns, split, members, chosen)
+    rest = others_drawn[columns.may(others_drawn)]
     sample = sampled(rest, others)
     n = columns.n
     states = columns.splits[split].state[:n]
@@ -192,6 +199,7 @@ def front_picture(
             "front_shown": len(shown),
             "others": len(rest),
             "others_shown": len(sample),
+            "banned": len(others_drawn) - len(rest),
         },
         "front": _points(columns, split, shown, chosen, intervals=True),
         "others": _points(columns, split, sample, chosen, intervals=False),

@@ -1,3 +1,6 @@
+import contextlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,12 +9,15 @@ from hypothesis import strategies as st
 from evomerge.runs.objectives import Objectives
 from evomerge.runs.ranking import pareto_front
 from evomerge.runs.reading.results import RunResults
+from evomerge.runs.steering import steer
 from evomerge.search.fronts import hypervolume, non_dominated
+from evomerge.service.folders import Folders
 from evomerge.service.reading.columns import Columns
 from evomerge.service.reading.follow import FollowedRun
 from evomerge.service.reading.fronts import FrontOf, front_picture, sampled, thinned
+from evomerge.service.reading.workspace import Workspace
 from tests.runs.fakes import EVALUATORS, TWO, facts_of
-from tests.service.reading.conftest import Place
+from tests.service.reading.conftest import RUN_ID, Place, make_place
 
 OBJECTIVES = Objectives.from_plain(TWO, facts_of(EVALUATORS))
 
@@ -153,6 +159,41 @@ def test_the_picture_says_what_else_could_be_chosen() -> None:
     asks = {part: dict(zip(found["candidates"], found["asks"], strict=True))
             for part, found in picture.items() if part in ("front", "others")}  # fmt: skip
     assert asks["front"] | asks["others"] == {"0-0": 0, "0-1": 1, "0-2": 1}
+
+
+def test_what_is_banned_is_on_no_front_until_that_is_taken_back(tmp_path: Path) -> None:
+    place = make_place(tmp_path, budget=24)
+    place.fake.drive()
+    workspace = Workspace(Folders(place.runs), refresh_s=0.0)
+
+    def fronts() -> dict[str, list[str]]:
+        run = workspace.run(RUN_ID)
+        return {
+            split: sorted(
+                run.columns.names[row] for row in workspace.front(run, split, (0, 1)).members()
+            )
+            for split in ("search", "validation")
+        }
+
+    before = fronts()
+    name = before["validation"][0]
+    assert name in before["search"]
+    steer(place.folder.path, "ban", name, on=True)
+    with contextlib.closing(RunResults(place.folder)) as results:
+        for split, found in fronts().items():
+            scored = results.state.scored(split)
+            values = {n: results.objectives.utilities(scored[n]) for n in scored}
+            assert found == sorted(pareto_front(values))
+            assert name not in found
+        assert sorted(e.candidate for e in results.front().entries) == fronts()["validation"]
+    run = workspace.run(RUN_ID)
+    front = workspace.front(run, "search", (0, 1))
+    picture = front_picture(run.columns, front, "search", (0, 1), points=50, others=50)
+    assert name not in picture["others"]["candidates"]
+    assert picture["counts"]["banned"] == 1
+    steer(place.folder.path, "ban", name, on=False)
+    assert fronts() == before
+    workspace.close()
 
 
 def test_a_single_objective_has_its_best_as_front(followed: FollowedRun) -> None:
