@@ -21,7 +21,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help quickstart test test-fast lint format bench docs install system-deps clean
+.PHONY: help quickstart test test-fast lint format bench docs screenshots install system-deps clean
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -64,6 +64,9 @@ bench: $(INSTALLED) ## Measure, as ratios to a reference in the same run; see be
 	   echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 	@echo "The quickstart over five seeds takes twenty minutes: $(BIN)/python benchmarks/quickstart.py"
 	@echo "A resume of 100,000 candidates takes ten: $(BIN)/python benchmarks/controller.py --resume 10000 100000"
+
+screenshots: $(INSTALLED) ## Take a picture of each page of the dashboard from real runs into docs/images (half an hour)
+	@$(BIN)/python docs/screenshots.py
 
 docs: $(INSTALLED) ## Write the generated references: docs/run-file.md, docs/plugins.md and configs/schema.json
 	@$(BIN)/python docs/generate.py
