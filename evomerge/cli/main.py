@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from evomerge import __version__
 from evomerge.cli import (
+    asking,
     catalogue,
     database,
     diff,
@@ -59,7 +60,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for group in (
-    *(running, operations, steering, results, diff),
+    *(running, operations, steering, results, asking, diff),
     *(models, inspection, catalogue, database, service, remote, tokens, mirroring),
 ):
     group.register(app)

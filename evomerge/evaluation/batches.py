@@ -17,7 +17,7 @@ Slot = tuple[int, int]
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """A prompt to continue greedily.
+    """A prompt to continue.
 
     Args:
         prompt: Token ids, at least one.

@@ -1,4 +1,4 @@
-"""Greedy decoding of one batch: our own loop over the model's forward with its KV cache.
+"""Decoding of one batch: our own loop over the model's forward with its KV cache.
 
 ``generate`` of transformers costs more than the forward passes of a small model; this loop reads
 the chosen tokens once a step and does the rest in plain Python.
@@ -96,13 +96,14 @@ class _Answers:
         self.open = still_open
 
 
-def decode_greedily(
+def decode_batch(
     forward: Callable[..., Any],
     batch: GenerationBatch,
     *,
     eos_ids: frozenset[int],
     stops: StopTexts,
     decode: Callable[[list[int]], str],
+    choose: Callable[[Tensor], Tensor] | None = None,
 ) -> list[Generated]:
     """Continue each row of ``batch`` until it ends or reaches the limit.
 
@@ -115,6 +116,8 @@ def decode_greedily(
         eos_ids: Tokens that end an answer.
         stops: Stop texts of this batch.
         decode: Token ids → text without special tokens.
+        choose: Logits of shape ``(b, v)`` → the next token of each row, shape ``(b,)``; None takes
+            the likeliest.
 
     Raises:
         NotFiniteError: The logits hold NaN or infinity.
@@ -132,7 +135,10 @@ def decode_greedily(
             past_key_values=cache,
         )
         cache = output.past_key_values
-        best, chosen = output.logits[:, -1].max(dim=-1)
+        logits = output.logits[:, -1]
+        best, chosen = logits.max(dim=-1)
+        if choose is not None:
+            chosen = choose(logits)
         answers.take(chosen.tolist(), eos_ids, stops)
         if not answers.open:
             break

@@ -4,7 +4,7 @@ Built once a worker: the weights change underneath, while batches, tokens and st
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from evomerge.evaluation.batches import (
     ScoringBatch,
     ScoringRequest,
 )
-from evomerge.evaluation.decoding import Generated, StopTexts, decode_greedily
+from evomerge.evaluation.decoding import Generated, StopTexts, decode_batch
 from evomerge.evaluation.encoding import TextEncoder, find_max_length
 from evomerge.evaluation.scoring import Scored, score_batch, score_shared
 from evomerge.evaluation.scoring_plan import plan_scoring
@@ -28,6 +28,9 @@ from evomerge.evaluation.shared_context import SharedBatch, can_fork
 if TYPE_CHECKING:
     from evomerge.merging.prefixes import PrefixCache
     from evomerge.models.checkpoint import Checkpoint
+
+Choose = Callable[[Tensor], Tensor]
+"""Logits of shape ``(b, v)`` → tokens of shape ``(b,)``."""
 
 MAX_LOGIT_ELEMENTS = 2**28
 """Logits that a scoring batch may hold at once: 1 GiB in float32."""
@@ -159,14 +162,23 @@ class LanguageModel:
 
     @torch.inference_mode()
     def generate(
-        self, plan: Plan[GenerationBatch], indices: Sequence[int]
+        self,
+        plan: Plan[GenerationBatch],
+        indices: Sequence[int],
+        *,
+        choose: Choose | None = None,
     ) -> list[list[Generated]]:
-        """Answer the requests of the examples ``indices`` greedily.
+        """Answer the requests of the examples ``indices``.
+
+        Args:
+            plan: From ``plan_generation``.
+            indices: Examples.
+            choose: Takes the next token of each row; None takes the likeliest.
 
         Raises:
             NotFiniteError: The logits hold NaN or infinity.
         """
-        return plan.run(indices, self._generate_batch)
+        return plan.run(indices, lambda batch: self._generate_batch(batch, choose))
 
     @torch.inference_mode()
     def logprobs(
@@ -220,13 +232,18 @@ class LanguageModel:
 
         return plan.run(indices, run)
 
-    def _generate_batch(self, batch: GenerationBatch) -> list[Generated]:
+    def _generate_batch(self, batch: GenerationBatch, choose: Choose | None) -> list[Generated]:
         self._begin(batch)
         stops = self._stops.get(batch.stop)
         if stops is None:
             stops = self._stops[batch.stop] = StopTexts(batch.stop, self._decode)
-        return decode_greedily(
-            self._forward_cached, batch, eos_ids=self.eos_ids, stops=stops, decode=self._decode
+        return decode_batch(
+            self._forward_cached,
+            batch,
+            eos_ids=self.eos_ids,
+            stops=stops,
+            decode=self._decode,
+            choose=choose,
         )
 
     def _decode(self, tokens: list[int]) -> str:

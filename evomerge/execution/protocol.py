@@ -1,4 +1,4 @@
-"""What passes between a run and an executor: recipes and scores. Free of torch."""
+"""What passes between a run and an executor: recipes, scores, answers. Free of torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.evaluation.conversation import Prompt, Reply
 from evomerge.recipes.recipe import Recipe
 
 
@@ -21,7 +22,7 @@ class BlockRef:
 
 @dataclass(frozen=True)
 class Job:
-    """Build one recipe and score it on some blocks.
+    """Build one recipe and score it on some blocks, or let it answer a prompt.
 
     Args:
         candidate_id: Whose recipe it is.
@@ -29,6 +30,7 @@ class Job:
         recipe: What to build.
         blocks: What to score, in order.
         keep_answers: Return the models' answers too.
+        prompt: What is answered; there are no blocks then, and nothing counts for the search.
     """
 
     candidate_id: str
@@ -36,6 +38,7 @@ class Job:
     recipe: Recipe
     blocks: Sequence[BlockRef]
     keep_answers: bool = False
+    prompt: Prompt | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class Outcome:
         worker: Who did it.
         numeric_class: What decided the worker's rounding; empty for the run's own.
         notes: What was unusual, such as ``{"batch": "halved to 8"}``.
+        reply: What the model said, where the job was a prompt.
     """
 
     job: Job
@@ -104,6 +108,7 @@ class Outcome:
     worker: str = ""
     numeric_class: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
+    reply: Reply | None = None
 
 
 class JobRunner(Protocol):

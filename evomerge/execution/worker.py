@@ -10,12 +10,14 @@ import platform
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from evomerge.evaluation.answering import answer
+from evomerge.evaluation.conversation import Prompt
 from evomerge.evaluation.language_model import LanguageModel
 from evomerge.evaluation.protocol import SPLITS, Evaluator
 from evomerge.evaluation.spec import EvaluatorSpec
@@ -40,6 +42,9 @@ PREFIX_BYTES = 1 << 28
 
 SEARCH = SPLITS[0]
 """The split on which routes are scored as they are searched."""
+
+
+NO_ROOM = "memory ran out while answering. Ask for fewer tokens, or with a shorter prompt."
 
 
 @dataclass(frozen=True)
@@ -198,10 +203,14 @@ class Worker:
     def run(self, job: Job) -> Outcome:
         """Merge ``job.recipe`` into the resident model and score the job's blocks.
 
+        A job with a prompt is answered instead.
+
         Returns:
             Scores, or the failure; only KeyboardInterrupt is raised.
         """
         attempt = _Attempt(job)
+        if job.prompt is not None:
+            return self._answered(attempt, job.prompt)
         try:
             failure = self._try(attempt)
             while failure and failure.kind == "memory" and self._give_up_memory(attempt):
@@ -250,6 +259,35 @@ class Worker:
             return failure_of(error, attempt.step)
         return None
 
+    def _answered(self, attempt: _Attempt, prompt: Prompt) -> Outcome:
+        """Let the recipe's model answer a prompt; what goes wrong costs the answer alone."""
+        reply = failure = None
+        try:
+            self._begin(attempt, "merging")
+            with attempt.timed("merge"):
+                self._build(attempt.job)
+            self._begin(attempt, "answering")
+            with attempt.timed("score"):
+                reply = answer(self.model, prompt)
+        except Exception as error:  # noqa: BLE001  an answer must never end a run
+            failure = failure_of(error, attempt.step)
+            # Batches stay as they are: scores depend on them, and an answer must change none.
+            self.merger.forget()
+        finally:
+            self.model.model, self.model.prefixes = self.residents.scratch, None
+        if failure is not None and failure.kind == "memory":
+            failure = replace(failure, message=NO_ROOM)
+            self._empty_cache()
+        return Outcome(
+            job=attempt.job,
+            failure=failure,
+            merge_s=attempt.seconds["merge"],
+            score_s=attempt.seconds["score"],
+            worker=self.name,
+            numeric_class=self._class(),
+            reply=reply,
+        )
+
     def _build(self, job: Job) -> None:
         """Make the model that is scored: the resident one rewritten, or a route.
 
@@ -260,12 +298,12 @@ class Worker:
         if recipe.dataflow is None:
             self.merger.merge_into(recipe, self.residents.targets)
             return
-        searching = all(ref.split == SEARCH for ref in job.blocks)
+        searching = job.prompt is None and all(ref.split == SEARCH for ref in job.blocks)
         if not searching and not all(step.is_plain for step in recipe.dataflow.steps):
             self.model.model = self.residents.exported(recipe)
             return
         self.model.model = self.residents.route(recipe)
-        if self.prefixes is not None:
+        if self.prefixes is not None and job.prompt is None:
             self.prefixes.follow(self.model.model, *self.residents.path(recipe))
             self.model.prefixes = self.prefixes
 
@@ -295,10 +333,14 @@ class Worker:
             return False
         if self.prefixes is not None:
             self.prefixes.clear()  # what is left is of batches that may not come again
+        self._empty_cache()
+        return True
+
+    def _empty_cache(self) -> None:
+        """Give back memory that nobody holds any more."""
         gc.collect()
         if self.device != "cpu":
             torch.cuda.empty_cache()
-        return True
 
     def _class(self) -> str:
         """The numeric class, with the limits of batches that it has come to."""

@@ -23,11 +23,12 @@ from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.rows import STOPPING, RunRow
 from evomerge.runs.ledger.writer import RunWriter
-from evomerge.runs.reading.references import panel_members
+from evomerge.runs.reading.references import panel_members, reference_recipes
 from evomerge.runs.recipes import stored_recipe
 from evomerge.runs.setup.builders import make_executor
 from evomerge.runs.setup.evaluators import facts_of
 from evomerge.runs.setup.prepare import Prepared, prepare
+from evomerge.runs.setup.sources import OpenedSource
 from evomerge.runs.versions import versions_now
 
 RUNS = Path("runs")
@@ -126,7 +127,7 @@ def stored_run(
         row = records.run()
         config = changed_config(row.config, overrides, where=str(folder.config_file))
         mended = _mended_plugins(row) and not _has_scores(records)
-        stored = [Path(path) for path, _ in row.plugins] if mended else _stored_plugins(row)
+        stored = [Path(path) for path, _ in row.plugins] if mended else stored_plugins(row)
         files = [*stored, *plugins]
         prepared = prepare(config, where=str(folder.config_file), plugins=files, find_starts=False)
         _check_unchanged(row, prepared, mended=mended)
@@ -152,7 +153,7 @@ def prepare_stored(path: Path) -> tuple[RunFolder, Prepared, RunRow]:
         row, panel = records.run(), records.panel()
     where = str(folder.config_file)
     config = changed_config(row.config, (), where=where)
-    files = _stored_plugins(row)
+    files = stored_plugins(row)
     prepared = prepare(config, where=where, plugins=files, find_starts=False, plan=False)
     _check_unchanged(row, prepared)
     prepared.objectives.panel.fill(panel)
@@ -254,6 +255,7 @@ def _plan(
         sizes=prepared.sizes,
         panel=panel_members(prepared),
         read_recipe=stored_recipe,
+        references=lambda: reference_recipes(prepared),
     )
 
 
@@ -280,8 +282,12 @@ def _mending(row: RunRow, prepared: Prepared) -> dict[str, Any]:
     return {"plugins": [list(item) for item in plugins], "tasks": facts_of(prepared.evaluators)}
 
 
-def _stored_plugins(row: RunRow) -> list[Path]:
-    """Return the plug-in files of a run, which must be what they were."""
+def stored_plugins(row: RunRow) -> list[Path]:
+    """Return the plug-in files of a run.
+
+    Raises:
+        LedgerError: One isn't what it was.
+    """
     for path, sha256 in row.plugins:
         file = Path(path)
         if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
@@ -292,13 +298,14 @@ def _stored_plugins(row: RunRow) -> list[Path]:
     return [Path(path) for path, _ in row.plugins]
 
 
-def _check_unchanged(row: RunRow, prepared: Prepared, *, mended: bool = False) -> None:
-    """Refuse a run whose sources or tasks are no longer what they were.
+def check_sources(row: RunRow, sources: Mapping[str, OpenedSource]) -> None:
+    """Make sure that a run's sources are what they were.
 
-    Where a plug-in was ``mended``, a task may score otherwise, but not give other numbers.
+    Raises:
+        LedgerError: One has changed.
     """
     for name, stored in row.sources.items():
-        source = prepared.sources[name].source
+        source = sources[name].source
         for part, now in (("", source.sha256), ("tokenizer_", source.tokenizer_sha256)):
             then = stored[f"{part}sha256"]
             if then != now:
@@ -308,6 +315,14 @@ def _check_unchanged(row: RunRow, prepared: Prepared, *, mended: bool = False) -
                     f"sha256 of its {what} was {then[:12] or 'none'} and is {now[:12] or 'none'}. "
                     "Restore it, or start a new run."
                 )
+
+
+def _check_unchanged(row: RunRow, prepared: Prepared, *, mended: bool = False) -> None:
+    """Refuse a run whose sources or tasks are no longer what they were.
+
+    Where a plug-in was ``mended``, a task may score otherwise, but not give other numbers.
+    """
+    check_sources(row, prepared.sources)
     for name, facts in facts_of(prepared.evaluators).items():
         then, now = row.tasks[name], json.loads(json.dumps(facts))
         compared = set(now) - {"fingerprint"} if mended else {"fingerprint"}

@@ -67,11 +67,11 @@ def test_a_run_moves_to_a_server(run_folder: Path, postgres_url: str) -> None:
     assert {**moved, "eta_s": None} == {**status, "eta_s": None}
     assert call_json("show", run_folder, "best")["candidate"] == front["front"][0]["candidate"]
     assert call_json("db", "check", run_folder)["problems"] == []
-    assert call_json("db", "upgrade", run_folder)["after"] == "0003"
+    assert call_json("db", "upgrade", run_folder)["after"] == "0004"
 
 
 def test_an_upgrade_of_what_is_new_says_so(run_folder: Path) -> None:
-    assert "has schema 0003 already" in call("db", "upgrade", run_folder)[1]
+    assert "has schema 0004 already" in call("db", "upgrade", run_folder)[1]
 
 
 def test_a_ledger_is_named_once(run_folder: Path) -> None:

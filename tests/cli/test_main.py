@@ -16,8 +16,8 @@ from evomerge.errors import EvomergeError, RunFailedError
 
 HEAVY = ("torch", "transformers", "optuna", "lm_eval", "numpy", "sqlalchemy", "pydantic", "scipy")
 COMMANDS = [
-    "ban", "cancel", "db", "demo", "diff", "doctor", "evaluate", "export", "fetch", "front", "gc",
-    "inject", "jobs", "list", "logs", "merge", "mirror", "note", "pause", "pin", "prefetch",
+    "ask", "ban", "cancel", "db", "demo", "diff", "doctor", "evaluate", "export", "fetch", "front",
+    "gc", "inject", "jobs", "list", "logs", "merge", "mirror", "note", "pause", "pin", "prefetch",
     "report", "resume", "resume-job", "run", "scale", "schema", "serve", "show", "star", "status",
     "submit", "token",
 ]  # fmt: skip

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from evomerge.errors import MergeError, NotFiniteError
+from evomerge.evaluation.answering import answer
+from evomerge.evaluation.conversation import Message, Prompt
 from evomerge.evaluation.language_model import LanguageModel
 from evomerge.evaluation.protocol import ExampleRecord, Metric
 from evomerge.evaluation.spec import EvaluatorSpec
@@ -185,6 +187,53 @@ def test_answers_are_kept_when_asked_for(spec: WorkerSpec, worker: Worker) -> No
     kept = worker.run(job(recipe(spec, [1.0, 1.0]), blocks, answers=True))
     assert plain.scores[0].answers is None
     assert kept.scores[0].answers == [f"answer {index}" for index in range(4)]
+
+
+HELLO = Prompt((Message("user", "hello"),), max_new_tokens=6)
+
+
+def asking(recipe: Recipe) -> Job:
+    return Job("0-0", 1, recipe, (), prompt=HELLO)
+
+
+def test_a_prompt_is_answered_by_the_merged_model(spec: WorkerSpec, worker: Worker) -> None:
+    outcome = worker.run(asking(recipe(spec, [1.0], "right")))
+    assert (outcome.failure, outcome.scores) == (None, ())
+    assert outcome.reply == answer(LanguageModel.load(spec.folders["right"]), HELLO)
+    other = worker.run(asking(recipe(spec, [1.0], "left")))
+    assert other.reply != outcome.reply
+
+
+def test_answers_leave_scores_as_they_are(spec: WorkerSpec, worker: Worker) -> None:
+    before = worker.run(job(recipe(spec, [0.3, 0.6])))
+    state = torch.random.get_rng_state()
+    worker.run(asking(recipe(spec, [1.0], "right")))
+    after = worker.run(job(recipe(spec, [0.3, 0.6])))
+    for one, two in zip(before.scores, after.scores, strict=True):
+        assert one.values["bits_per_byte"].tobytes() == two.values["bits_per_byte"].tobytes()
+    assert before.numeric_class == after.numeric_class
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_a_prompt_that_needs_too_much_memory_fails_alone(
+    spec: WorkerSpec, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = worker.run(job(recipe(spec, [0.3, 0.6])))
+
+    def too_much(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.model, "generate", too_much)
+        failure = worker.run(asking(recipe(spec, [1.0], "left"))).failure
+    assert failure is not None
+    assert failure.kind == "memory"
+    assert failure.message.startswith("memory ran out while answering. Ask for fewer tokens")
+    after = worker.run(job(recipe(spec, [0.3, 0.6])))
+    assert after.numeric_class == before.numeric_class
+    assert after.scores[0].values["bits_per_byte"].tolist() == (
+        before.scores[0].values["bits_per_byte"].tolist()
+    )
 
 
 def test_memory_failures_of_different_sizes_are_one_failure() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.errors import LedgerError
+from evomerge.evaluation.conversation import Reply
 from evomerge.evaluation.protocol import Metric
 from evomerge.execution.inprocess import InprocessExecutor
 from evomerge.execution.protocol import (
@@ -134,6 +135,9 @@ class FakeWorker:
         self.jobs.append(job)
         if failure := self.fails(job):
             return Outcome(job, failure=failure, worker="fake")
+        if job.prompt is not None:
+            said = " | ".join(item.content for item in job.prompt.messages)
+            return Outcome(job, reply=Reply(f"{job.candidate_id} heard {said}", 3), worker="fake")
         scores = []
         for ref in job.blocks:
             item = self.evaluators[ref.task]

@@ -105,7 +105,7 @@ def _measure(model: "LanguageModel", batches: Sequence["GenerationBatch"]) -> fl
     """Return the seconds that the answers of all batches take, none of which ends early."""
     import torch
 
-    from evomerge.evaluation.decoding import StopTexts, decode_greedily
+    from evomerge.evaluation.decoding import StopTexts, decode_batch
 
     with torch.inference_mode():
         _synchronise(model.device)
@@ -113,7 +113,7 @@ def _measure(model: "LanguageModel", batches: Sequence["GenerationBatch"]) -> fl
         for batch in batches:
             model.rows_in_hand = batch.n_rows
             # No token and no text ends an answer, so every model writes as many.
-            decode_greedily(
+            decode_batch(
                 lambda **inputs: _forward(model.model, inputs),
                 batch,
                 eos_ids=frozenset(),

@@ -46,6 +46,7 @@ class Dispatcher:
         self._busy: dict[str, list[Pending]] = {}  # recipe in work -> candidates that wait for it
         self._flying: dict[tuple[str, str], Flight] = {}
         self._held = 0
+        self._replies: list[Outcome] = []  # to prompts, which are no candidates
 
     @property
     def ahead(self) -> int:
@@ -101,8 +102,15 @@ class Dispatcher:
         """
         outcomes = self._patience.arrived or self._executor.wait(timeout_s)
         self._patience.arrived = []
+        self._replies += [outcome for outcome in outcomes if outcome.job.prompt is not None]
+        outcomes = [outcome for outcome in outcomes if outcome.job.prompt is None]
         found = {item.pending.key: item for item in map(self._of, outcomes) if item is not None}
         return list(found.values())
+
+    def take_replies(self) -> list[Outcome]:
+        """Return what came back of prompts since the last time."""
+        found, self._replies = self._replies, []
+        return found
 
     def landed(self, pending: Pending, outcome_of: Callable[[Job], Outcome]) -> Scored:
         """Take in the outcome of an attempt that isn't with the executor: an earlier driver's."""

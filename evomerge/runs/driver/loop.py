@@ -29,6 +29,7 @@ from evomerge.runs.driver.spool import Spool
 from evomerge.runs.driver.state import SEARCH, SearchState
 from evomerge.runs.driver.steering import Steering
 from evomerge.runs.driver.stops import Stops
+from evomerge.runs.driver.talks import Talks
 from evomerge.runs.driver.upkeep import EVERY_S, Upkeep
 from evomerge.runs.driver.verdict import best_so_far, cover_of
 from evomerge.runs.events import (
@@ -155,6 +156,7 @@ class Run:
         self._steering = Steering(
             records, writer, self._patience, state, self._tally, plan.objectives, injections
         )
+        self._talks = Talks(records, writer, self._patience, self._dispatcher, plan)
         self._settler = Settler(
             state,
             self._tally,
@@ -207,9 +209,14 @@ class Run:
             stale=self._stale,
             snapshot=self._snapshot,
             living=self._living,
-            steer=self._steering.take_up,
+            steer=self._take_up,
             clock=self._clock,
         )
+
+    def _take_up(self) -> Iterator[Event]:
+        """Deal with what users have asked of the search and of its models."""
+        yield from self._steering.take_up()
+        yield from self._talks.take_up()
 
     def _measures(self, candidate_id: str) -> tuple[float, ...]:
         """Return a scored candidate's measures."""
@@ -331,12 +338,16 @@ class Run:
         return GenerationPace(*parts)
 
     def _score_finalists(self, names: list[str]) -> Iterator[Event]:
-        return self._work(FinalistsPace(names, self._dialogue, self._dispatcher, self._state))
+        pace = FinalistsPace(names, self._dialogue, self._dispatcher, self._state)
+        return self._work(pace, is_last=True)
 
     # -- turns ----------------------------------------------------------------------------------
 
-    def _work(self, pace: Pace) -> Iterator[Event]:
-        """Hand out, wait and commit until nothing is left to do, or a stop leaves the rest."""
+    def _work(self, pace: Pace, *, is_last: bool = False) -> Iterator[Event]:
+        """Hand out, wait and commit until nothing is left to do, or a stop leaves the rest.
+
+        The last work of a run waits for answers to people's prompts too.
+        """
         drained = False
         yield from self._stops.check_streak()  # a driver before may have ended in front of it
         while True:
@@ -345,14 +356,17 @@ class Run:
             if self._stops.asked is None:
                 yield from pace.propose()
                 scored = yield from self._dispatcher.hand_out()
+                yield from self._talks.hand_out()
             elif not drained:
                 drained = True
                 running = self._dispatcher.running
                 yield from self._say(Draining(self._stops.asked.reason, running))
             if not scored:
-                if self._stops.may_leave() or not (self._dispatcher.running or pace.thinking):
+                busy = self._dispatcher.running or pace.thinking
+                if self._stops.may_leave() or not (busy or (is_last and self._talks.waiting)):
                     return
                 scored = yield from self._wait(pace)
+                yield from self._talks.settle()
             if scored:
                 yield from self._settler.settle(scored, pace.tell)
                 yield from self._stops.check_streak()
@@ -360,7 +374,7 @@ class Run:
     def _wait(self, pace: Pace) -> Generator[Event, None, list[Scored]]:
         """Return what has finished; empty where something else has to be looked after first."""
         timeout_s = min(THINKING_S if pace.thinking else EVERY_S, self._stops.left_s())
-        if not self._dispatcher.running:
+        if not (self._dispatcher.running or self._talks.running):
             pace.wait(timeout_s)
             return []
         try:

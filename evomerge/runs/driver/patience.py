@@ -109,7 +109,8 @@ class Patience:
 
     def _keep(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
-            self.spool.keep(outcome)
+            if outcome.job.prompt is None:  # what people asked is asked again
+                self.spool.keep(outcome)
 
     def _wait(self, error: LedgerAwayError) -> Generator[Event, None, None]:
         """Let the workers go on for a moment; tell of the first time."""

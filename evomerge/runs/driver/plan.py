@@ -47,8 +47,9 @@ class Plan:
         stop_rules: When to end before the budget is spent.
         sizes: Counts steps and parameters of recipes; None where nothing needs them.
         panel: Base and sources, which are scored first where a stability needs them.
-        read_recipe: Makes a recipe of its plain form, for recipes that users inject; None where
-            there is no such thing.
+        read_recipe: Makes a recipe of its plain form, for recipes that users inject and models that
+            they talk to; None where there is no such thing.
+        references: Gives the recipes of base and sources by their ids, for those who talk to them.
     """
 
     space: SearchSpace
@@ -74,6 +75,7 @@ class Plan:
     sizes: Sizes | None = None
     panel: Sequence[tuple[CandidateRow, Recipe]] = ()
     read_recipe: ReadRecipe | None = None
+    references: Callable[[], Mapping[str, Recipe]] = dict
 
     @property
     def in_driver(self) -> bool:

@@ -131,10 +131,11 @@ def _take_back_drivers(connection: Connection) -> None:
 
 
 def _go_on_counting(connection: Connection) -> None:
-    """Let PostgreSQL number new attempts and audit entries after those that were copied."""
+    """Let PostgreSQL number new rows after those that were copied."""
     if connection.dialect.name == "sqlite":
         return
-    for table, column in (("attempt", "attempt_id"), ("audit", "entry_id")):
+    counted = (("attempt", "attempt_id"), ("audit", "entry_id"), ("reply", "reply_id"))
+    for table, column in counted:
         if inspect(connection).has_table(table):
             connection.execute(
                 text(

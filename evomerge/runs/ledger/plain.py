@@ -8,7 +8,7 @@ from typing import Any
 from evomerge.execution.protocol import WorkerState
 from evomerge.runs.ledger.blocks import pack_answers, pack_scores
 from evomerge.runs.ledger.records import Estimates
-from evomerge.runs.ledger.rows import AttemptRecord, Block, CandidateRow
+from evomerge.runs.ledger.rows import AttemptRecord, Block, CandidateRow, ReplyRow
 
 StoredRecipe = Mapping[str, Any]
 """A recipe's plain form, as ``Recipe.to_dict`` gives it."""
@@ -26,6 +26,20 @@ def text_of(value: str, longest: int | None = None) -> str:
     if "\0" in value or not value.isascii():
         value = value.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
     return value if longest is None or len(value) <= longest else value[: longest - 1] + "…"
+
+
+def reply_row(run_id: str, reply: ReplyRow) -> Values:
+    """Return what a model says now; models may write anything."""
+    return {
+        "run_id": run_id,
+        "talk": reply.talk,
+        "model": reply.model,
+        "state": reply.state,
+        "text": text_of(reply.text),
+        "facts": dict(reply.facts),
+        "worker": text_of(reply.worker, 255),
+        "at_s": time.time(),
+    }
 
 
 def recipe_rows(run_id: str, bodies: Mapping[str, StoredRecipe]) -> list[Values]:

@@ -20,6 +20,7 @@ from evomerge.runs.ledger.rows import (
     CandidateRow,
     DecisionRow,
     LeaseRow,
+    ReplyRow,
     RequestRow,
     RunRow,
 )
@@ -80,6 +81,15 @@ class RunRecords:
                 rows, parents, genomes, strict=True
             )
         ]
+
+    def made_of(self, names: Sequence[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Return candidate → (hash of its recipe, its parents) for those of ``names`` there are."""
+        c = tables.candidate.c
+        query = select(c.candidate_id, c.recipe_hash, c.parents).where(
+            c.run_id == self.run_id, c.candidate_id.in_(names)
+        )
+        with self.ledger.read() as connection:
+            return {row[0]: (row[1], tuple(row[2])) for row in connection.execute(query)}
 
     def recipe(self, recipe_hash: str) -> dict[str, Any]:
         """Return the plain form of a stored recipe."""
@@ -182,6 +192,19 @@ class RunRecords:
             query = query.where(c.kind.in_(kinds))
         with self.ledger.read() as connection:
             return [RequestRow(*row) for row in connection.execute(query)]
+
+    def replies(self, talks: Sequence[int] | None = None) -> list[ReplyRow]:
+        """Return what models said, in the order of writing; to ``talks`` alone if given."""
+        c = tables.reply.c
+        query = (
+            select(c.talk, c.model, c.state, c.text, c.facts, c.worker, c.at_s)
+            .where(c.run_id == self.run_id)
+            .order_by(c.reply_id)
+        )
+        if talks is not None:
+            query = query.where(c.talk.in_(talks))
+        with self.ledger.read() as connection:
+            return [ReplyRow(*row) for row in connection.execute(query)]
 
     def workers(self) -> list[tuple[WorkerState, float]]:
         """Return the workers of the last driver by name, each with when it was stored."""

@@ -119,14 +119,39 @@ STOPPING = ("pause", "cancel")
 class RequestRow:
     """What another process says of a run.
 
-    ``scale`` asks its driver for ``{"workers": n}``, those of ``STOPPING`` ask it to end; ``note``
-    and ``star`` are remarks on a candidate, which nobody answers.
+    ``scale`` asks its driver for ``{"workers": n}``, those of ``STOPPING`` ask it to end; ``talk``
+    is a prompt to models of the run; ``note`` and ``star`` are remarks on a candidate, which nobody
+    answers.
     """
 
     sequence: int
     kind: str
     body: Mapping[str, Any]
     made_s: float
+
+
+@dataclass(frozen=True)
+class ReplyRow:
+    """That a model has begun to answer a talk, or has ended.
+
+    Args:
+        talk: Sequence of the request.
+        model: A candidate's id, or ``ref-NAME`` for a source.
+        state: ``begun``, ``done`` or ``failed``.
+        text: The answer, or why there is none.
+        facts: ``n_tokens``, ``capped``, ``truncated``, ``templated``, ``merge_s``, ``answer_s`` of
+            one that is done.
+        worker: Who answers.
+        at_s: Seconds since 1970.
+    """
+
+    talk: int
+    model: str
+    state: str
+    text: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    worker: str = ""
+    at_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0003"
+REVISION = "0004"
 """Schema that this code reads and writes: the newest migration."""
 
-KNOWN_REVISIONS = ("0001", "0002", "0003")
+KNOWN_REVISIONS = ("0001", "0002", "0003", "0004")
 """Every migration, oldest first."""
 
 METADATA = MetaData()
@@ -178,9 +178,26 @@ request = Table(
     METADATA,
     Column("run_id", String(32), primary_key=True),
     Column("sequence", Integer, primary_key=True),
-    Column("kind", String(16), nullable=False),  # scale, note, star
+    Column("kind", String(16), nullable=False),  # scale, note, star, talk
     Column("body", JSON, nullable=False),
     Column("made_s", Float, nullable=False),
+)
+
+# What models said to the prompt of a request ``talk``: a row when one begins to answer, and one
+# when it has. One that has begun alone is being answered, or was when its process ended.
+reply = Table(
+    "reply",
+    METADATA,
+    Column("reply_id", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", String(32), nullable=False),
+    Column("talk", Integer, nullable=False),  # the request's sequence
+    Column("model", String(255), nullable=False),  # a candidate's id, or ref-NAME
+    Column("state", String(8), nullable=False),  # begun, done, failed
+    Column("text", Text, nullable=False),  # the answer, or why there is none
+    Column("facts", JSON, nullable=False),
+    Column("worker", String(255), nullable=False),
+    Column("at_s", Float, nullable=False),
+    Index("reply_by_talk", "run_id", "talk"),
 )
 
 # Who drives a run: each write of a driver holds this row and finds its own epoch in it.

@@ -23,11 +23,19 @@ from evomerge.runs.ledger.plain import (
     candidate_rows,
     estimate_rows,
     recipe_rows,
+    reply_row,
     score_rows,
     worker_rows,
 )
 from evomerge.runs.ledger.records import Estimates
-from evomerge.runs.ledger.rows import AttemptRecord, Block, CandidateRow, FinishedAttempt, RunRow
+from evomerge.runs.ledger.rows import (
+    AttemptRecord,
+    Block,
+    CandidateRow,
+    FinishedAttempt,
+    ReplyRow,
+    RunRow,
+)
 
 # Built once: making a statement anew costs more than running it.
 _INSERT = {table: insert(table) for table in tables.METADATA.tables.values()}
@@ -260,6 +268,11 @@ class RunWriter:
             row = {"run_id": self.run_id, "sequence": sequence, "kind": kind}
             connection.execute(_INSERT[table], row | {"body": dict(body), "made_s": time.time()})
         return sequence
+
+    def add_reply(self, reply: ReplyRow) -> None:
+        """Store that a model has begun to answer a talk, or what came of it; from any process."""
+        with self._write("reply") as connection:
+            connection.execute(_INSERT[tables.reply], reply_row(self.run_id, reply))
 
     @contextmanager
     def _write(self, name: str) -> Iterator[Connection]:

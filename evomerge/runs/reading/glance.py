@@ -11,7 +11,7 @@ from pathlib import Path
 from evomerge.runs.folder import RunFolder
 from evomerge.runs.reading.status import Status, read_status
 
-REVISION = "0003"
+REVISION = "0004"
 """Schema that this module reads."""
 
 _SQLITE = "sqlite:///"

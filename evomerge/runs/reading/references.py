@@ -1,17 +1,35 @@
 """What a found model is measured against: the base, each source, their uniform average."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
+from evomerge.config.run import RunConfig
 from evomerge.merging.registry import METHODS
 from evomerge.recipes.build import build_recipe
 from evomerge.recipes.recipe import Recipe
 from evomerge.runs.ledger.rows import CandidateRow
 from evomerge.runs.setup.prepare import Prepared
+from evomerge.runs.setup.sources import OpenedSource
 from evomerge.runs.setup.spaces import recipe_spec
 
 UNIFORM = "uniform average"
+
+
+class Opened(Protocol):
+    """A run file with its sources opened."""
+
+    @property
+    def config(self) -> RunConfig:
+        """The run file."""
+
+    @property
+    def sources(self) -> Mapping[str, OpenedSource]:
+        """Name → opened source, in the user's order."""
+
+    @property
+    def base(self) -> str:
+        """Source of configuration and buffers."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +47,7 @@ class Reference:
     row: CandidateRow
 
 
-def references(prepared: Prepared) -> list[Reference]:
+def references(prepared: Opened) -> list[Reference]:
     """Return base, sources and the uniform average of what the run merges, in that order.
 
     Networks that are evolved from scratch have nothing to be compared with.
@@ -55,6 +73,11 @@ def references(prepared: Prepared) -> list[Reference]:
     return found
 
 
+def reference_recipes(prepared: Opened) -> dict[str, Recipe]:
+    """Return the recipes of all references by their ids."""
+    return {item.row.candidate_id: item.recipe for item in references(prepared)}
+
+
 def panel_members(prepared: Prepared) -> list[tuple[CandidateRow, Recipe]]:
     """Return base and sources, which a run scores first where a stability needs them."""
     if not prepared.objectives.needs_panel:
@@ -62,7 +85,7 @@ def panel_members(prepared: Prepared) -> list[tuple[CandidateRow, Recipe]]:
     return [(item.row, item.recipe) for item in references(prepared) if item.row.origin != UNIFORM]
 
 
-def _form(prepared: Prepared, stage: dict[str, Any]) -> dict[str, Any]:
+def _form(prepared: Opened, stage: dict[str, Any]) -> dict[str, Any]:
     """Return the stage of a reference, or its own route where it isn't as deep as the base."""
     depths = {name: item.checkpoint.n_layers for name, item in prepared.sources.items()}
     name = stage["inputs"][0]
@@ -73,7 +96,7 @@ def _form(prepared: Prepared, stage: dict[str, Any]) -> dict[str, Any]:
     return {"stages": (), "dataflow": flow}
 
 
-def _stages(prepared: Prepared) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _stages(prepared: Opened) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield (id, label, stage) of each reference; a plus keeps 'uniform' apart from a source."""
     order = [prepared.base, *(name for name in prepared.sources if name != prepared.base)]
     for name in order:

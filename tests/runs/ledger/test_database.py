@@ -59,7 +59,7 @@ def test_a_newer_schema_is_refused_in_one_line(ledger: Ledger, open_ledger: Open
 
 def test_an_older_schema_says_how_to_upgrade_and_writing_upgrades_it(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").touch()
-    with pytest.raises(LedgerError, match=r"older than 0003.*evomerge db upgrade"):
+    with pytest.raises(LedgerError, match=r"older than 0004.*evomerge db upgrade"):
         sqlite_ledger(tmp_path, read_only=True)
     sqlite_ledger(tmp_path).close()
     sqlite_ledger(tmp_path, read_only=True).close()

@@ -53,14 +53,14 @@ def test_a_copy_keeps_the_schema_of_the_original(first_url: str) -> None:
 
 
 def test_reading_an_old_ledger_never_changes_it(first_url: str) -> None:
-    with pytest.raises(LedgerError, match=r"schema 0001, older than 0003.*evomerge db upgrade"):
+    with pytest.raises(LedgerError, match=r"schema 0001, older than 0004.*evomerge db upgrade"):
         Ledger.open(first_url, read_only=True)
     ledger = Ledger.open(first_url, read_only=True, schema=None)
     assert ledger.revision() == "0001"
     ledger.close()
 
 
-@pytest.mark.parametrize("steps", [["0003"], ["0002", "0003"]])
+@pytest.mark.parametrize("steps", [["0004"], ["0002", "0004"], ["0003", "0004"]])
 def test_an_upgraded_run_is_whole_and_goes_on(
     first_url: str, open_ledger: Opener, tmp_path: Path, steps: list[str]
 ) -> None:
@@ -69,7 +69,7 @@ def test_an_upgraded_run_is_whole_and_goes_on(
         assert between.revision() == step
         between.close()
     ledger = open_ledger()  # upgrades
-    assert ledger.revision() == "0003"
+    assert ledger.revision() == "0004"
     before = picture(RunRecords(ledger, "run1"))
     assert len(before["candidates"]) == 12
     assert check_ledger(ledger).problems == []
@@ -92,10 +92,10 @@ def test_the_commands_work_on_an_upgraded_run(first_url: str, tmp_path: Path) ->
     folder = tmp_path / "runs" / "toy"
     folder.mkdir(parents=True)
     write_run(folder, run_id="run1", name="toy", ledger=first_url, config="{}\n")
-    assert "schema 0001, older than 0003" in mistake("front", folder)[0]
+    assert "schema 0001, older than 0004" in mistake("front", folder)[0]
     found = call_json("db", "upgrade", folder)
-    assert (found["before"], found["after"]) == ("0001", "0003")
-    assert "has schema 0003 already" in call("db", "upgrade", folder)[1]
+    assert (found["before"], found["after"]) == ("0001", "0004")
+    assert "has schema 0004 already" in call("db", "upgrade", folder)[1]
     assert call_json("status", folder)["state"] == "finished"
     best = call_json("front", folder)["front"][0]["candidate"]
     assert call_json("show", folder, "best")["candidate"] == best
