@@ -73,6 +73,16 @@ class Segment(BaseModel):
     weights: list[float]
 
 
+class FlatGroup(BaseModel):
+    """The flattened tensors that segments divide."""
+
+    model_config = example(size=2097152, layers=[65536, 1048576], end=2031616)
+
+    size: int = Field(description="Elements.")
+    layers: list[int] = Field(description="Where each layer begins.")
+    end: int = Field(description="Where the last layer ends.")
+
+
 class CoefficientRow(BaseModel):
     """The numbers of one input, by layer."""
 
@@ -90,7 +100,7 @@ class Coefficients(BaseModel):
 
     model_config = example(
         stage="stage1", method="task_arithmetic", option="weights", inputs=["math"], segments=None,
-        layers=2,
+        flat=None, layers=2,
         rows=[{"input": "math", "role": "all", "before": 0.5, "layers": [0.5, 0.7], "after": 0.7}],
     )  # fmt: skip
 
@@ -99,6 +109,9 @@ class Coefficients(BaseModel):
     option: str
     inputs: list[str]
     segments: dict[str, list[Segment]] | None = Field(description="Group of tensors → segments.")
+    flat: dict[str, FlatGroup] | None = Field(
+        description="What the segments divide, by group; null where the base isn't here."
+    )
     layers: int | None
     rows: list[CoefficientRow]
 

@@ -7,33 +7,47 @@ from evomerge.errors import RecipeError
 from evomerge.models.architecture import TensorFacts
 from evomerge.recipes.segments import SEGMENTS
 from evomerge.recipes.values import Value, evaluate
+from evomerge.service.reading.flat_layout import ALL, flat_layout
 
 _ALL = ("all",)
 _ROLES = ("attn", "mlp", "norm", "other")
 _BEFORE, _AFTER = ("embed", True), ("head", False)
 
 
-def coefficients_of(recipe: Mapping[str, Any], depth: int | None) -> list[dict[str, Any]]:
+def coefficients_of(
+    recipe: Mapping[str, Any], depth: int | None, tensors: Sequence[TensorFacts] = ()
+) -> list[dict[str, Any]]:
     """Return each numeric option of each stage, laid out over the layers.
 
     Args:
         recipe: A plain recipe; what evolved networks have instead gives nothing.
         depth: Layers of the base; None where it isn't known, which makes it as deep as the recipe
             has values for.
+        tensors: What segments are laid over; none where that isn't known.
     """
     stages = recipe.get("parameters")
     if not isinstance(stages, list):
         return []
-    return [item for stage in stages for item in _stage(stage, depth)]
+    return [item for stage in stages for item in _stage(stage, depth, tensors)]
 
 
-def _stage(stage: Mapping[str, Any], depth: int | None) -> Iterator[dict[str, Any]]:
+def has_segments(recipe: Mapping[str, Any]) -> bool:
+    """Say if a plain recipe has coefficients by segments."""
+    stages = recipe.get("parameters")
+    return isinstance(stages, list) and any(SEGMENTS in stage["options"] for stage in stages)
+
+
+def _stage(
+    stage: Mapping[str, Any], depth: int | None, tensors: Sequence[TensorFacts]
+) -> Iterator[dict[str, Any]]:
     inputs = [item["source"] for item in stage["inputs"]]
     for option, value in stage["options"].items():
         head = {"stage": stage["name"], "method": stage["method"], "option": option}
         if option == SEGMENTS:
-            parts = value if isinstance(value, Mapping) else {"all": value}
-            yield head | {"inputs": inputs, "segments": parts, "layers": None, "rows": []}
+            parts = value if isinstance(value, Mapping) else {ALL: value}
+            flat = flat_layout(tensors, parts)
+            found = {"inputs": inputs, "segments": parts, "flat": flat, "layers": None, "rows": []}
+            yield head | found
             continue
         each = isinstance(value, list) and len(value) == len(inputs)
         values: Sequence[Value] = value if each else [value]
@@ -44,6 +58,7 @@ def _stage(stage: Mapping[str, Any], depth: int | None) -> Iterator[dict[str, An
         yield head | {
             "inputs": inputs if each else [],
             "segments": None,
+            "flat": None,
             "layers": n,
             "rows": [
                 _row(item, name, role, n)

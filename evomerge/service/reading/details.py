@@ -14,8 +14,9 @@ from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.reading.accounting import cost
 from evomerge.runs.reading.remarks import Remark, read_remarks, remark_on
 from evomerge.runs.reading.route import depth_of, route_of
-from evomerge.service.reading.coefficients import coefficients_of
+from evomerge.service.reading.coefficients import coefficients_of, has_segments
 from evomerge.service.reading.columns import FAILED, SPLITS, Columns
+from evomerge.service.reading.flat_layout import base_tensors
 from evomerge.service.reading.follow import FollowedRun
 from evomerge.service.reading.listing import candidate_item, objectives_of
 from evomerge.service.reading.stored import readable
@@ -52,7 +53,8 @@ def details_of(run: FollowedRun, records: RunRecords, name: str) -> dict[str, An
         remark = read_remark(connection, records.run_id, name)
     with readable(run.row.name, f"the recipe of {name}"):
         drawing = route_of(recipe)
-        coefficients = coefficients_of(recipe, _base_depth(recipe))
+        tensors = base_tensors(recipe) if has_segments(recipe) else ()
+        coefficients = coefficients_of(recipe, _base_depth(recipe), tensors)
     price = run.row.config.get("execution", {}).get("cost_per_device_hour")
     device_s = float(columns.device_s[row])
     n = columns.n

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from evomerge.models.architecture import TensorFacts
 from evomerge.service.reading.candidate_models import Coefficients
 from evomerge.service.reading.coefficients import coefficients_of
 
@@ -62,6 +63,26 @@ def test_segments_come_as_they_are() -> None:
     Coefficients.model_validate(found)
     (found,) = coefficients_of(recipe(segments={"attn": parts[1:], "rest": parts}), 12)
     assert list(found["segments"]) == ["attn", "rest"]
+
+
+def test_segments_stand_over_the_layers() -> None:
+    tensors = [
+        TensorFacts("embed", (10,), "F32", None, "embed"),
+        TensorFacts("layers.0.mlp", (4, 2), "F32", 0, "mlp"),
+        TensorFacts("layers.0.q", (2, 2), "F32", 0, "attn"),
+        TensorFacts("layers.1.q", (2, 2), "F32", 1, "attn"),
+        TensorFacts("layers.1.mlp", (4, 2), "F32", 1, "mlp"),
+        TensorFacts("head", (5,), "F32", None, "head", before=False),
+    ]
+    parts = [{"weights": [1.0, 0.0]}]
+    (found,) = coefficients_of(recipe(segments=parts), 2, tensors)
+    assert found["flat"] == {"all": {"size": 39, "layers": [10, 22], "end": 34}}
+    (found,) = coefficients_of(recipe(segments={"attn": parts, "rest": parts}), 2, tensors)
+    assert found["flat"] == {
+        "attn": {"size": 8, "layers": [0, 4], "end": 8},
+        "rest": {"size": 31, "layers": [10, 18], "end": 26},
+    }
+    Coefficients.model_validate(found)
 
 
 @pytest.mark.parametrize(
