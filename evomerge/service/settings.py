@@ -23,6 +23,7 @@ class Settings:
         ray: Address of the Ray cluster that jobs with the executor ``ray`` take.
         max_running: Runs at a time; the others wait.
         max_exports: Exports at a time, beside the runs.
+        max_talks: Runs whose models answer prompts at a time, where nobody drives them.
         max_workers: Most workers of a submitted run.
         max_threads: Most threads of a worker.
         disk_reserve_gb: Disk that runs leave free, at least.
@@ -49,6 +50,7 @@ class Settings:
     ray: str | None = None
     max_running: int = 1
     max_exports: int = 1
+    max_talks: int = 1
     max_workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     max_threads: int = field(default_factory=lambda: os.cpu_count() or 1)
     disk_reserve_gb: float = 0.5

@@ -50,13 +50,13 @@ class JobBody(BaseModel):
     )
 
     job_id: str
-    kind: str = Field(description="run or export.")
+    kind: str = Field(description="run, export or talk (prompts to models of a run).")
     name: str
     state: str = Field(description="queued, running, paused, finished, failed or cancelled.")
     wanted: str = Field(description="What its users want of it: run, pause or cancel.")
     message: str = Field(description="Why it failed or waits; may be empty.")
     problems: list[Problem] = Field(description="Single mistakes, where it failed for several.")
-    run_id: str = Field(description="The run that it makes, or exports from.")
+    run_id: str = Field(description="The run that it makes, exports from or talks to.")
     folder: str = Field(description="Where that is on the server.")
     priority: int
     submitted_s: float = Field(description="Seconds since 1970.")

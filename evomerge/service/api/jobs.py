@@ -121,7 +121,7 @@ def jobs(
         list[Literal["queued", "running", "paused", "finished", "failed", "cancelled"]] | None,
         Query(description="Only jobs in one of these states."),
     ] = None,
-    kind: Annotated[Literal["run", "export"] | None, Query()] = None,
+    kind: Annotated[Literal["run", "export", "talk"] | None, Query()] = None,
     run: Annotated[str | None, Query(max_length=64, description="Only jobs of this run.")] = None,
     cursor: Annotated[str | None, Query(max_length=100, description="next of a page.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,

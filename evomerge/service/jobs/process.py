@@ -50,6 +50,8 @@ def main(arguments: list[str]) -> int:
 def _outcome(job: Job, jobs: Jobs, ledger: Ledger) -> Outcome:
     """Do ``job``; a mistake of a user's is an outcome, a bug ends the process."""
     try:
+        if job.kind == "talk":
+            return _talk(job)
         return _run(job, jobs, ledger) if job.kind == "run" else _export(job)
     except LedgerAwayError:
         raise  # nothing is wrong with the job
@@ -134,6 +136,12 @@ def _export(job: Job) -> Outcome:
         name=job.name,
     )
     return {"state": "finished", **made}
+
+
+def _talk(job: Job) -> Outcome:
+    from evomerge.runs.answering import answer_talks
+
+    return {"state": "finished", "answers": answer_talks(Path(job.folder))}
 
 
 def _end(number: int, frame: FrameType | None) -> None:

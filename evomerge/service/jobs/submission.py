@@ -131,10 +131,10 @@ class Submission:
 
         Raises:
             ConfigError: As ``check``.
-            ServiceError: 409: it is an export, or the key was used for something else.
+            ServiceError: 409: it is no run, or the key was used for something else.
         """
         if job.kind != "run":
-            raise ServiceError(409, "an export can't be cloned. Export the candidate again.")
+            raise ServiceError(409, f"only runs can be cloned, and this job's kind is {job.kind}.")
         body = dict(job.body)
         file = RunFile(body["config"], None, overrides, tuple(body.get("plugins", ())))
         return self.submit(file, caller, priority=priority, key=key)
@@ -209,6 +209,28 @@ class Submission:
                 fingerprint=fingerprint,
             )
         )
+
+    def answers(self, run_id: str, caller: Caller) -> Job:
+        """Store a job that answers what waits in a run; one that waits already is returned instead.
+
+        Raises:
+            ServiceError: 404: there is no such run.
+        """
+        folder = self._folders.find(run_id)
+        # One that is at work may just have looked for the last time.
+        for job in self._jobs.newest(states=("queued",), kind="talk", run_id=run_id, n=1):
+            return job
+        new = NewJob(
+            job_id=uuid.uuid4().hex,
+            kind="talk",
+            name=folder.name,
+            run_id=run_id,
+            folder=str(folder.path.absolute()),
+            body={},
+            submitted_by=caller.name,
+            token_id=caller.token_id,
+        )
+        return self._jobs.add(new)[0]
 
     def _known(self, caller: Caller, key: str | None, fingerprint: str) -> Job | None:
         """Return the job of an earlier submit with the same key; it isn't checked again."""

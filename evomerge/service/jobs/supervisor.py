@@ -142,7 +142,13 @@ class Supervisor:
         check_quota = time.monotonic() >= self._quota_due
         if check_quota:
             self._quota_due = time.monotonic() + QUOTA_S
-        busy = {"run": 0, "export": 0}
+        settings = self._settings
+        most = {
+            "run": settings.max_running,
+            "export": settings.max_exports,
+            "talk": settings.max_talks,
+        }
+        busy = dict.fromkeys(most, 0)
         for job in self._jobs.running():
             if is_locked(self._settings.jobs, job.job_id):
                 busy[job.kind] += 1
@@ -152,12 +158,9 @@ class Supervisor:
                     self._pass_on(job)
             else:
                 self._settle(job)
-        for kind, most in (
-            ("run", self._settings.max_running),
-            ("export", self._settings.max_exports),
-        ):
+        for kind in most:
             for job in self._jobs.queued(kind):
-                if busy[kind] >= most:
+                if busy[kind] >= most[kind]:
                     break
                 busy[kind] += self._begin(job)
 

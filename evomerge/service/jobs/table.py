@@ -29,9 +29,9 @@ class NewJob:
 
     Args:
         job_id: 32 hexadecimal digits.
-        kind: ``run`` or ``export``.
+        kind: ``run``, ``export`` or ``talk``.
         name: For people.
-        run_id: The run that it makes, or exports from.
+        run_id: The run that it makes, exports from, or lets answer prompts.
         folder: The run's folder, or that of the export.
         body: What is to be done.
         submitted_by: Name of the caller.
@@ -194,11 +194,11 @@ class Jobs:
         """Want a job to pause; one that waits does so at once.
 
         Raises:
-            ServiceError: 409: it has ended, or is an export.
+            ServiceError: 409: it has ended, or is no run.
         """
         with self._changing(job_id) as (connection, found):
             if found.kind != "run":
-                raise ServiceError(409, "an export can't be paused; cancel it instead.")
+                raise ServiceError(409, f"{_a(found)} can't be paused; cancel it instead.")
             if found.ended or found.wanted == "cancel":
                 raise ServiceError(409, f"this job is {_state(found)}, so it can't be paused.")
             state = "paused" if found.state == "queued" else found.state
@@ -337,6 +337,10 @@ def _same(found: Job, new: NewJob) -> Job:
             "another key for another job.",
         )
     return found
+
+
+def _a(found: Job) -> str:
+    return f"{'an' if found.kind == 'export' else 'a'} {found.kind}"
 
 
 def _state(found: Job) -> str:
