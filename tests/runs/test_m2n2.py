@@ -1,6 +1,7 @@
 """Runs with m2n2: the sources first, children of the archive, stopped, resumed and exported."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from evomerge.models.checkpoint import Checkpoint
 from evomerge.recipes.files import dump_recipe
 from evomerge.runs.events import Finished
 from evomerge.runs.export import export
-from evomerge.runs.reading.niches import read_niches
+from evomerge.runs.reading.niches import NicheReader, read_niches
 from evomerge.runs.reading.results import RunResults
 from evomerge.runs.setup.prepare import prepare
 from evomerge.runs.start import new_run, stored_run
@@ -135,12 +136,38 @@ def test_the_ledger_tells_of_the_archive(
         assert not set(member.gained) & set(member.lost)
     assert found.coverage == pytest.approx(scores.max(axis=0).mean())
     assert len(found.departures) == 9 - 4
+    children = [row.parents for row in candidates(RUN)[3:9]]
+    assert {(p.first, p.second): p.children for p in found.pairs} == Counter(children)
+    living = dict.fromkeys(children, 0)
+    for member in found.members:
+        if member.candidate in {row.candidate_id for row in candidates(RUN)[3:9]}:
+            living[member.parents] += 1
+    assert {(p.first, p.second): p.living for p in found.pairs} == living
+    assert [moment.members for moment in found.course] == [1, 2, 3, *[4] * 6]
     shown = CliRunner().invoke(app, ["show", str(RUN), "archive"])
     assert shown.exit_code == 0
     assert "Archive: 4 models, 16 examples" in shown.stdout
     plain = CliRunner().invoke(app, ["show", str(RUN), "archive", "--json"])
     members = json.loads(plain.stdout)["members"]
     assert [m["candidate"] for m in members] == [m.candidate for m in found.members]
+
+
+def test_a_reader_goes_on_where_it_was(niched: dict[str, Any]) -> None:
+    with new_run(parse_config(niched, where="tiny.yaml")) as opened:
+        drive_to(opened.run, 5)
+        results = RunResults.open(RUN)
+        parts = results.records, results.row, results.objectives
+        reader = NicheReader(*parts)
+        reader.advance()
+        early = reader.niches()
+        assert len(early.course) < 9
+    with stored_run(RUN) as opened:
+        list(opened.run.drive())
+    reader.advance()
+    assert reader.niches() == read_niches(*parts) != early
+    reader.advance()
+    assert reader.niches() == read_niches(*parts)
+    results.close()
 
 
 def test_one_source_is_all_there_is_to_score(niched: dict[str, Any]) -> None:

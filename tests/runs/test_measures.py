@@ -72,6 +72,7 @@ def test_the_ledger_tells_of_the_archive(kinds: dict[str, Any]) -> None:
     searcher.ask()  # what came last joins
     results = RunResults.open(RUN)
     (found,) = read_cells(results.records, results.row, results.objectives)
+    told = [result for item in results.records.decisions("tell") for result in item.body["results"]]
     results.close()
     elites = {elite.id: elite for elite in searcher._archive.elites}
     assert {item.candidate for item in found.occupants} == set(elites)
@@ -83,6 +84,11 @@ def test_the_ledger_tells_of_the_archive(kinds: dict[str, Any]) -> None:
     assert found.n_cells == 40
     assert found.coverage == len(elites) / 40
     assert found.qd_score is None  # a loss
+    assert [stage.result for stage in found.course] == list(range(1, len(told) + 1))
+    assert found.course[-1].occupied == len(elites)
+    assert found.course[-1].best == found.occupants[0].quality
+    occupied = [stage.occupied for stage in found.course]
+    assert occupied == sorted(occupied)
 
 
 def test_show_prints_the_cells(kinds: dict[str, Any]) -> None:

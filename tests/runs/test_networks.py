@@ -17,7 +17,8 @@ from evomerge.recipes.declarations import load_plugin_file
 from evomerge.runs.events import Finished
 from evomerge.runs.export import export
 from evomerge.runs.networks import FOLDER, WEIGHTS
-from evomerge.runs.reading.niches import MOMENTS, read_niches
+from evomerge.runs.reading.moments import MOMENTS
+from evomerge.runs.reading.niches import read_niches
 from evomerge.runs.reading.results import RunResults
 from evomerge.runs.report import make_report
 from evomerge.runs.setup.prepare import prepare

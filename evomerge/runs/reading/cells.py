@@ -12,6 +12,7 @@ from evomerge.runs.driver.state import SEARCH
 from evomerge.runs.ledger.records import Estimates, RunRecords
 from evomerge.runs.ledger.rows import CandidateRow, RunRow
 from evomerge.runs.objectives import Objectives
+from evomerge.runs.reading.moments import MOMENTS, evenly
 from evomerge.runs.setup.scalarise import scalarised
 from evomerge.search.cycled_archives import CycledArchives, Result
 from evomerge.search.grid_archive import Axis, Elite, GridArchive
@@ -38,6 +39,21 @@ class Occupant:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """An archive after some result.
+
+    Args:
+        result: Number of that result, from 1.
+        occupied: Cells that anyone is in.
+        best: Raw quality of the best elite.
+    """
+
+    result: int
+    occupied: int
+    best: float
+
+
+@dataclass(frozen=True)
 class CellArchive:
     """An archive of the best model of each kind.
 
@@ -49,6 +65,8 @@ class CellArchive:
         coverage: Share of the cells that anyone is in.
         qd_score: Sum of the elites' qualities; None where a quality is below 0 or minimised, as
             that would make an empty cell better than a full one.
+        course: The archive at up to ``MOMENTS`` moments, evenly spread over all results; the last
+            is the present.
     """
 
     quality: str
@@ -57,6 +75,7 @@ class CellArchive:
     n_cells: int
     coverage: float
     qd_score: float | None
+    course: tuple[Stage, ...] = ()
 
 
 def keeps_cells(row: RunRow) -> bool:
@@ -82,17 +101,19 @@ def read_cells(records: RunRecords, row: RunRow, objectives: Objectives) -> tupl
     if row.config["search"]["searcher"] == CYCLED:
         return _cycled(heard, row, objectives)
     axes = [Axis(m.number.name, m.low, m.high, m.bins) for m in objectives.measures]
+    one = len(objectives.all) == 1
+    turned = -1.0 if one and objectives.all[0].direction == "minimize" else 1.0
     archive = GridArchive(axes)
-    for item in heard.results:
+    course = []
+    for number, item in enumerate(heard.results, 1):
         if (
             item.values is not None
             and not item.violation
             and np.isfinite(item.measures or ()).all()
         ):
             archive.add(Elite(item.candidate_id, None, item.values[0], item.measures or ()))
-    one = len(objectives.all) == 1
-    turned = -1.0 if one and objectives.all[0].direction == "minimize" else 1.0
-    return (_described(archive, objectives.all[0].name if one else "score", turned),)
+        course += _stage(archive, number, turned)
+    return (_described(archive, objectives.all[0].name if one else "score", turned, course),)
 
 
 def _cycled(heard: "_Ear", row: RunRow, objectives: Objectives) -> tuple[CellArchive, ...]:
@@ -101,17 +122,24 @@ def _cycled(heard: "_Ear", row: RunRow, objectives: Objectives) -> tuple[CellArc
     names = [item.name for item in objectives.all]
     signs = [1.0 if item.direction == "maximize" else -1.0 for item in objectives.all]
     archives = CycledArchives(names, int(options["bins"]))
+    courses: list[list[Stage]] = [[] for _ in names]
+    number = 0
     for step in heard.steps:
         if isinstance(step, Evaluation):
+            number += 1
             values = None if step.violation else step.values
             archives.told(Result(step.candidate_id, heard.place(step), None, values))
         else:
             archives.settle()
             archives.asked(step)
+            # There are no grids before the first results.
+            for course, grid, sign in zip(courses, archives.grids, signs, strict=False):
+                course += _stage(grid, number, sign)
     found = []
     for task, grid in enumerate(archives.grids):
         turned = signs[:task] + signs[task + 1 :]
-        found.append(_raw(_described(grid, names[task], signs[task]), turned))
+        described = _described(grid, names[task], signs[task], courses[task])
+        found.append(_raw(described, turned))
     return tuple(found)
 
 
@@ -132,7 +160,15 @@ def _raw(archive: CellArchive, signs: Sequence[float]) -> CellArchive:
     return replace(archive, axes=tuple(axes), occupants=tuple(occupants))
 
 
-def _described(archive: GridArchive, quality: str, turned: float) -> CellArchive:
+def _stage(archive: GridArchive, number: int, turned: float) -> list[Stage]:
+    """Return how an archive is now, nothing while it is empty."""
+    best = max((elite.quality for elite in archive.elites), default=None)
+    return [] if best is None else [Stage(number, len(archive), turned * best)]
+
+
+def _described(
+    archive: GridArchive, quality: str, turned: float, course: Sequence[Stage]
+) -> CellArchive:
     found = [
         Occupant(cell, elite.id, turned * elite.quality, elite.measures)
         for cell, elite in sorted(archive.cells.items(), key=lambda item: -item[1].quality)
@@ -140,7 +176,15 @@ def _described(archive: GridArchive, quality: str, turned: float) -> CellArchive
     qualities = [elite.quality for elite in archive.elites]
     summed = sum(qualities) if turned > 0 and min(qualities, default=0.0) >= 0 else None
     coverage = len(archive) / archive.n_cells
-    return CellArchive(quality, archive.axes, tuple(found), archive.n_cells, coverage, summed)
+    return CellArchive(
+        quality=quality,
+        axes=archive.axes,
+        occupants=tuple(found),
+        n_cells=archive.n_cells,
+        coverage=coverage,
+        qd_score=summed,
+        course=evenly(course, MOMENTS),
+    )
 
 
 @dataclass

@@ -1,24 +1,29 @@
 """The archive of an m2n2 search as its ledger tells it: who lives on what, who left for whom."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Text, cast, select
 
 from evomerge.errors import LedgerError
-from evomerge.evaluation.protocol import Metric
-from evomerge.runs.driver.state import SEARCH
+from evomerge.runs.ledger import tables
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.rows import RunRow
 from evomerge.runs.objectives import Objectives
+from evomerge.runs.reading.example_scores import Array, ExampleScores
+from evomerge.runs.reading.moments import MOMENTS, evenly
 from evomerge.search.niches import coverage, fitness, leaver, sole_wins, wins
 
-Array = NDArray[np.float64]
 SEARCHER = "m2n2"
-MOMENTS = 200
-"""Points of an archive's course."""
+MOST_PAIRS = 200
+"""Pairs of parents that are told of."""
+_AT_ONCE = 200
+"""Results whose scores are read together."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,23 @@ class Moment:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two candidates that had children.
+
+    Args:
+        first: The parent that was drawn for its fitness.
+        second: The one that was drawn for what it adds to the first.
+        children: Children with a result.
+        living: Those of them that are in the archive.
+    """
+
+    first: str
+    second: str
+    children: int
+    living: int
+
+
+@dataclass(frozen=True)
 class Niches:
     """An archive and how it came about.
 
@@ -110,6 +132,7 @@ class Niches:
         coverage: Mean over examples of the best member's utility.
         course: The archive at up to ``MOMENTS`` moments, evenly spread over all results; the last
             is the present.
+        pairs: Who had children with whom: the ``MOST_PAIRS`` with the most children.
     """
 
     parts: tuple[Part, ...]
@@ -117,6 +140,7 @@ class Niches:
     departures: tuple[Departure, ...]
     coverage: float
     course: tuple[Moment, ...] = ()
+    pairs: tuple[Pair, ...] = ()
 
 
 def read_niches(records: RunRecords, row: RunRow, objectives: Objectives) -> Niches:
@@ -125,81 +149,87 @@ def read_niches(records: RunRecords, row: RunRow, objectives: Objectives) -> Nic
     Raises:
         LedgerError: The search keeps no such archive.
     """
-    search = row.config["search"]
-    if search["searcher"] != SEARCHER or search.get("phases"):
-        raise LedgerError(
-            f"run {row.name!r} is a search by {search['searcher']}, which keeps no archive of "
-            f"niches or cells. Name a candidate, or 'best'; archives are kept by {SEARCHER}, "
-            "map_elites, cma_me, cma_mae and cycleqd."
-        )
-    return _Reader(records, row, objectives).read()
+    reader = NicheReader(records, row, objectives)
+    reader.advance()
+    return reader.niches()
 
 
-class _Reader:
-    """Lets the results of a run join an archive once more."""
+class NicheReader:
+    """Lets the results of a run join an archive once more, and goes on with those that are new.
+
+    Args:
+        records: The run's rows.
+        row: The run.
+        objectives: What it optimises.
+
+    Raises:
+        LedgerError: The search keeps no such archive.
+    """
 
     def __init__(self, records: RunRecords, row: RunRow, objectives: Objectives) -> None:
         from evomerge.search.protocol import SEARCHERS
 
-        declaration = SEARCHERS.get(SEARCHER).declaration
-        options = declaration.fill(row.config["search"]["options"])
+        search = row.config["search"]
+        if search["searcher"] != SEARCHER or search.get("phases"):
+            raise LedgerError(
+                f"run {row.name!r} is a search by {search['searcher']}, which keeps no archive of "
+                "niches or cells. Name a candidate, or 'best'; archives are kept by "
+                f"{SEARCHER}, map_elites, cma_me, cma_mae and cycleqd."
+            )
+        options = SEARCHERS.get(SEARCHER).declaration.fill(search["options"])
         self._size, self._alpha = int(options["archive"]), float(options["alpha"])
         self._records = records
-        self._parts = _metrics(objectives, row.tasks)
-        self._parents = {item.candidate_id: item.parents for item in records.candidates()}
-        self._scores: dict[str, Array] = {}
+        self._examples = ExampleScores(records, objectives, row.tasks)
+        self._members: list[str] = []
+        self._scores: dict[str, list[Array]] = {}
         self._violations: dict[str, float] = {}
+        self._joined: dict[str, int] = {}
+        self._parents: dict[str, tuple[str, ...]] = {}
+        self._beside: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+        self._departures: list[Departure] = []
+        self._pairs: Counter[tuple[str, ...]] = Counter()
+        self._course: list[Moment] = []
+        self._every = 1  # results between two moments
+        self._results = self._decision = 0
 
-    def read(self) -> Niches:
-        members: list[str] = []
-        joined: dict[str, int] = {}
-        departures: list[Departure] = []
-        course: list[Moment] = []
-        results = [r for item in self._records.decisions("tell") for r in item.body["results"]]
-        marks = {round(mark) for mark in np.linspace(0, len(results), MOMENTS + 1)}
-        for number, (name, values, _, *violation) in enumerate(results, 1):
-            if values is not None and np.isfinite(values).all():
-                joined[name] = number
-                self._violations[name] = float(violation[0]) if violation else 0.0
-                members.append(name)
-                if len(members) > self._size:
-                    departures.append(self._departure(members, number))
-            if number in marks and members:
-                scores = self._matrix(members)
-                best = float(scores.mean(axis=1).max())
-                course.append(Moment(number, len(members), best, coverage(scores)))
-        return self._niches(members, joined, departures, course)
+    def advance(self) -> None:
+        """Take in the results that the searcher was told of since the last time."""
+        fresh = list(self._told())
+        for start in range(0, len(fresh), _AT_ONCE):
+            some = fresh[start : start + _AT_ONCE]
+            sound = [name for name, values, *_ in some if _is_sound(values)]
+            self._scores |= self._examples.read(sound)
+            parents = self._examples.parents([name for name, *_ in some])
+            self._pairs.update(found for found in parents.values() if len(found) > 1)
+            self._parents |= {name: parents[name] for name in sound}
+            for name, values, _, *violation in some:
+                self._results += 1
+                if _is_sound(values):
+                    self._join(name, float(violation[0]) if violation else 0.0)
+                self._note()
+            self._forget()
 
-    def _departure(self, members: list[str], number: int) -> Departure:
-        """Let the worst of ``members`` leave after result ``number``, that of the last of them."""
-        name = members[-1]
-        scores = self._matrix(members)
-        missed = np.array([self._violations[other] for other in members])
-        index = leaver(scores, missed, alpha=self._alpha)
-        niche = _numbers(sole_wins(scores)[index])
-        return Departure(members.pop(index), number, name, niche)
-
-    def _niches(
-        self,
-        members: Sequence[str],
-        joined: Mapping[str, int],
-        departures: Sequence[Departure],
-        course: Sequence[Moment],
-    ) -> Niches:
+    def niches(self) -> Niches:
+        """Return the archive as it is now."""
+        members = self._members
+        course = evenly(self._course, MOMENTS)
         if not members:
-            return Niches((), (), tuple(departures), 0.0)
-        scores = self._matrix(members)
+            return Niches((), (), tuple(self._departures), 0.0, pairs=self._mated())
+        if not course or course[-1].result != self._results:
+            course = (*course[: MOMENTS - 1], self._moment())
+        scores = self._matrix()
         fit = fitness(scores, alpha=self._alpha)
         won, alone = wins(scores), sole_wins(scores)
+        self._compare([name for name in members if name not in self._beside])
         found = []
         for index in np.argsort(-fit, kind="stable"):
             name = members[index]
-            gained, lost = self._against_parents(name)
+            gained, lost = self._beside[name]
             found.append(
                 Inhabitant(
                     candidate=name,
                     parents=self._parents[name],
-                    joined=joined[name],
+                    joined=self._joined[name],
                     mean=float(scores[index].mean()),
                     fitness=float(fit[index]),
                     wins=int(won[index].sum()),
@@ -209,59 +239,102 @@ class _Reader:
                 )
             )
         return Niches(
-            parts=self._layout(members[0]),
+            parts=self._layout(),
             members=tuple(found),
-            departures=tuple(departures),
+            departures=tuple(self._departures),
             coverage=coverage(scores),
-            course=tuple(course),
+            course=course,
+            pairs=self._mated(),
         )
 
-    def _against_parents(self, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        scored = [self._of(parent) for parent in self._parents[name]]
-        parents = [scores for scores in scored if len(scores)]
-        if not parents:
-            return (), ()
-        own = self._of(name)
-        return (
-            _numbers(np.all([own > parent for parent in parents], axis=0)),
-            _numbers(np.all([own < parent for parent in parents], axis=0)),
+    def scores(self, names: Sequence[str]) -> Array:
+        """Return the utilities of members, shape ``(len(names), n)``."""
+        rows = [np.concatenate(self._scores[name]) for name in names]
+        return np.stack(rows) if rows else np.zeros((0, 0))
+
+    def _told(self) -> Iterator[Sequence[Any]]:
+        """Yield the results of the decisions that are new."""
+        c = tables.decision.c
+        query = (
+            select(c.sequence, cast(c.body, Text))
+            .where(c.run_id == self._records.run_id, c.sequence > self._decision, c.kind == "tell")
+            .order_by(c.sequence)
+        )
+        with self._records.ledger.read() as connection:
+            rows = connection.execute(query).all()
+        for sequence, text in rows:
+            self._decision = sequence
+            yield from json.loads(text)["results"]
+
+    def _join(self, name: str, violation: float) -> None:
+        """Let a candidate join, and the worst leave where there are too many."""
+        self._joined[name], self._violations[name] = self._results, violation
+        self._members.append(name)
+        if len(self._members) <= self._size:
+            return
+        scores = self._matrix()
+        missed = np.array([self._violations[other] for other in self._members])
+        index = leaver(scores, missed, alpha=self._alpha)
+        niche = _numbers(sole_wins(scores)[index])
+        gone = self._members.pop(index)
+        self._departures.append(Departure(gone, self._results, name, niche))
+
+    def _note(self) -> None:
+        """Remember how the archive is now, at some of the results."""
+        if not self._members or self._results % self._every:
+            return
+        self._course.append(self._moment())
+        if len(self._course) >= 4 * MOMENTS:
+            self._every *= 2
+            self._course = [item for item in self._course if item.result % self._every == 0]
+
+    def _moment(self) -> Moment:
+        scores = self._matrix()
+        best = float(scores.mean(axis=1).max())
+        return Moment(self._results, len(self._members), best, coverage(scores))
+
+    def _forget(self) -> None:
+        """Let go of what is known of candidates that have left."""
+        living = set(self._members)
+        for known in (self._scores, self._violations, self._joined, self._parents, self._beside):
+            for name in [name for name in known if name not in living]:
+                del known[name]
+
+    def _compare(self, names: Sequence[str]) -> None:
+        """Note on which examples members are better or worse than each of their parents."""
+        missing = {parent for name in names for parent in self._parents[name]}
+        read = self._examples.read(sorted(missing - self._scores.keys())) | self._scores
+        for name in names:
+            scored = [np.concatenate(read[parent]) for parent in self._parents[name]]
+            parents = [scores for scores in scored if len(scores)]
+            own = np.concatenate(self._scores[name])
+            self._beside[name] = (
+                _numbers(np.all([own > parent for parent in parents], axis=0)) if parents else (),
+                _numbers(np.all([own < parent for parent in parents], axis=0)) if parents else (),
+            )
+
+    def _mated(self) -> tuple[Pair, ...]:
+        living = Counter(self._parents[name] for name in self._members)
+        return tuple(
+            Pair(pair[0], pair[1], children, living[pair])
+            for pair, children in self._pairs.most_common(MOST_PAIRS)
         )
 
-    def _layout(self, name: str) -> tuple[Part, ...]:
+    def _layout(self) -> tuple[Part, ...]:
         parts = []
         first = 0
-        for (task, metric), _ in self._parts:
-            n = len(self._records.scores(name, SEARCH, task, metric))
-            parts.append(Part(task, metric, first, n))
-            first += n
+        scores = self._scores[self._members[0]]
+        for (task, metric), values in zip(self._examples.parts, scores, strict=True):
+            parts.append(Part(task, metric, first, len(values)))
+            first += len(values)
         return tuple(parts)
 
-    def _matrix(self, members: Sequence[str]) -> Array:
-        return np.stack([self._of(name) for name in members])
-
-    def _of(self, name: str) -> Array:
-        """Utilities of one candidate's examples, as the searcher was told them."""
-        if name not in self._scores:
-            found = []
-            for (task, metric), (facts, turned) in self._parts:
-                utilities = facts.utilities(self._records.scores(name, SEARCH, task, metric))
-                assert utilities is not None
-                found.append(1.0 - utilities if turned else utilities)
-            self._scores[name] = np.clip(np.nan_to_num(np.concatenate(found)), 0.0, 1.0)
-        return self._scores[name]
+    def _matrix(self) -> Array:
+        return self.scores(self._members)
 
 
-def _metrics(
-    objectives: Objectives, tasks: Mapping[str, Any]
-) -> list[tuple[tuple[str, str], tuple[Metric, bool]]]:
-    """(task, metric) whose examples count, in order, and whether they are turned round."""
-    found: dict[tuple[str, str], tuple[Metric, bool]] = {}
-    for item in objectives.all:
-        for task, name in () if item.is_of_recipe else item.parts:
-            facts = next(Metric(**m) for m in tasks[task]["metrics"] if m["name"] == name)
-            if facts.utilities(np.zeros((0, facts.width))) is not None:
-                found[task, name] = facts, item.direction != facts.direction
-    return list(found.items())
+def _is_sound(values: Sequence[float] | None) -> bool:
+    return values is not None and bool(np.isfinite(values).all())
 
 
 def _numbers(mask: NDArray[np.bool_]) -> tuple[int, ...]:

@@ -160,7 +160,7 @@ class Member(BaseModel):
 
     model_config = example(
         candidate="3-2", parents=["2-0", "1-1"], joined=17, mean=0.61, fitness=11.2, wins=40,
-        alone=[4, 7], gained=[4], lost=[],
+        alone=[4, 7], gained=[4], lost=[], banned=False,
     )  # fmt: skip
 
     candidate: str
@@ -172,6 +172,7 @@ class Member(BaseModel):
     alone: list[int] = Field(description="Examples on which it alone is best.")
     gained: list[int] = Field(description="Those on which it is better than each parent.")
     lost: list[int]
+    banned: bool = Field(description="Users never want it chosen; the search breeds it on.")
 
 
 class Departure(BaseModel):
@@ -185,16 +186,80 @@ class Departure(BaseModel):
     niche: list[int]
 
 
+class Moment(BaseModel):
+    """An archive of niches after some result."""
+
+    model_config = example(result=31, members=15, best=0.61, coverage=0.83)
+
+    result: int
+    members: int
+    best: float | None = Field(description="Mean score of the best single member.")
+    coverage: float | None
+
+
+class Pair(BaseModel):
+    """Two models that had children."""
+
+    model_config = example(first="3-2", second="1-1", children=4, living=1)
+
+    first: str = Field(description="Drawn for its fitness.")
+    second: str = Field(description="Drawn for what it adds to the first, which it attracted.")
+    children: int
+    living: int = Field(description="Children that are in the archive.")
+
+
+class MapPart(BaseModel):
+    """Columns of one task."""
+
+    model_config = example(task="math", metric="exact", first=0, n=200)
+
+    task: str
+    metric: str
+    first: int
+    n: int
+
+
+class ExampleMap(BaseModel):
+    """Who covers which examples. Those of a task stand in the order of who is best on them."""
+
+    model_config = example(
+        parts=[{"task": "math", "metric": "exact", "first": 0, "n": 2}], columns=[[7], [4]],
+        scores=[[1.0, 0.0]], best=[1.0, 0.0],
+    )  # fmt: skip
+
+    parts: list[MapPart]
+    columns: list[list[int]] = Field(description="Examples of each column, at most 600 columns.")
+    scores: list[list[float]] = Field(description="Of each of the fittest 100 members, a row each.")
+    best: list[float] = Field(description="Score of the best member, by column.")
+
+
+class Attraction(BaseModel):
+    """How much each of the fittest 40 members would add to each other one."""
+
+    model_config = example(candidates=["3-2", "1-1"], value=[[0.0, 4.5], [2.0, 0.0]])
+
+    candidates: list[str]
+    value: list[list[float]] = Field(description="A row for each first parent.")
+
+
 class ExampleNiches(BaseModel):
     """The archive of an m2n2 search: who lives on which examples."""
 
-    model_config = example(parts=[], members=[], departures=[], n_departures=0, coverage=0.83)
+    model_config = example(
+        parts=[], members=[], departures=[], n_departures=0, coverage=0.83, course=[], pairs=[],
+        map={"parts": [], "columns": [], "scores": [], "best": []},
+        attraction={"candidates": [], "value": []},
+    )  # fmt: skip
 
     parts: list[NichePart]
     members: list[Member] = Field(description="The fittest first.")
     departures: list[Departure] = Field(description="Who left, in order; the last 1,000.")
     n_departures: int
     coverage: float | None = Field(description="Mean over examples of the best member's score.")
+    course: list[Moment] = Field(description="At most 200 moments, the present last.")
+    pairs: list[Pair] = Field(description="The 200 that had the most children, these first.")
+    map: ExampleMap
+    attraction: Attraction
 
 
 class CellAxis(BaseModel):
@@ -211,19 +276,30 @@ class CellAxis(BaseModel):
 class Occupant(BaseModel):
     """The best model of a cell."""
 
-    model_config = example(cell=[3], candidate="3-2", quality=0.64, measures=[27.5])
+    model_config = example(cell=[3], candidate="3-2", quality=0.64, measures=[27.5], banned=False)
 
     cell: list[int] = Field(description="Number of its bin on each axis, from 0.")
     candidate: str
     quality: float | None
     measures: list[float | None]
+    banned: bool = Field(description="Users never want it chosen; the search breeds it on.")
+
+
+class Stage(BaseModel):
+    """An archive of cells after some result."""
+
+    model_config = example(result=31, occupied=6, best=0.61)
+
+    result: int
+    occupied: int
+    best: float | None
 
 
 class Cells(BaseModel):
     """An archive of the best model of each kind."""
 
     model_config = example(
-        quality="math", axes=[], occupants=[], n_cells=8, coverage=0.5, qd_score=2.1
+        quality="math", axes=[], occupants=[], n_cells=8, coverage=0.5, qd_score=2.1, course=[]
     )
 
     quality: str
@@ -232,6 +308,7 @@ class Cells(BaseModel):
     n_cells: int
     coverage: float
     qd_score: float | None
+    course: list[Stage] = Field(description="At most 200 moments, the present last.")
 
 
 class Niches(BaseModel):
