@@ -57,32 +57,40 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A service over the runs ``plain``, ``niched``, and ``broken``, where all failed."""
     folder = tmp_path_factory.mktemp("site")
-    cache = {"EVOMERGE_CACHE": str(folder / "cache")}
     make_sources(folder)
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVOMERGE_CACHE", cache["EVOMERGE_CACHE"])
+        patch.setenv("EVOMERGE_CACHE", str(folder / "cache"))
         runs = {
             "plain": plain_run(),
             "niched": drive(niched_config()),
             "broken": broken_run(folder),
         }
+    with served(folder, runs) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def served(folder: Path, runs: dict[str, str] | None = None) -> Iterator[Site]:
+    """Serve ``folder``, whose ``cache`` holds what commands keep."""
     port = free_port()
-    command = [sys.executable, "-m", "evomerge.cli.main", "serve", "--port", str(port)]
-    root = str(Path(__file__).parents[3])
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-m", "evomerge.cli.main", "serve", "--port", str(port)],
         cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"} | cache,
+        stderr=(folder / "serve.log").open("w"),
+        env=os.environ
+        | {
+            "PYTHONPATH": str(Path(__file__).parents[3]),
+            "OMP_NUM_THREADS": "1",
+            "EVOMERGE_CACHE": str(folder / "cache"),
+        },
     )
     try:
-        token = first_token(process)
-        wait_until_ready(port)
-        yield Site(f"http://127.0.0.1:{port}", token, folder, runs)
+        wait_until_ready(process, port)
+        token = re.findall(r"^evm_\S+$", (folder / "serve.log").read_text(), re.MULTILINE)[0]
+        yield Site(f"http://127.0.0.1:{port}", token, folder, runs or {})
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")
@@ -254,22 +262,12 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def first_token(process: "subprocess.Popen[str]") -> str:
-    """Read the token that a first start prints."""
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if re.fullmatch(r"evm_\S+", line.strip()):
-            return line.strip()
-    raise AssertionError("".join(said))
-
-
-def wait_until_ready(port: int) -> None:
+def wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> None:
     end = time.monotonic() + LIMIT_S
     while True:
         with contextlib.suppress(OSError):
             urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10).close()
             return
+        assert process.poll() is None
         assert time.monotonic() < end
         time.sleep(0.05)
