@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from evomerge.service.access import Viewer
 from evomerge.service.reading.models import RunDetail, RunList
 from evomerge.service.reading.respond import respond, workspace_of
-from evomerge.service.reading.run_list import STATES, list_runs, run_of
+from evomerge.service.reading.run_list import STATES, Wanted, list_runs, run_of
 
 router = APIRouter(tags=["runs"])
 
@@ -26,16 +26,19 @@ def get_runs(
     state: Annotated[
         list[str] | None, Query(description=f"Only runs that are: {', '.join(STATES)}.")
     ] = None,
+    run: Annotated[
+        str | None, Query(max_length=64, description="Only this run; it may not be there yet.")
+    ] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
     """List the runs of the workspace, the newest first."""
     workspace = workspace_of(request)
-    states = tuple(state or ())
+    wanted = Wanted(text=text, states=tuple(state or ()), run_id=run)
     answer = workspace.answers.get(
-        ("runs", text, states, limit, cursor),
+        ("runs", wanted, limit, cursor),
         None,
-        lambda: list_runs(workspace, text=text, states=states, limit=limit, cursor=cursor),
+        lambda: list_runs(workspace, wanted, limit=limit, cursor=cursor),
     )
     return respond(request, answer)
 

@@ -58,6 +58,7 @@ def _head(charts: Sequence[str] | None) -> None:
     root = assets.root()
     lines = [
         f'<link rel="stylesheet" href="{root}/dashboard.css">',
+        f'<link rel="stylesheet" href="{root}/runs.css">',
         f'<script type="module" src="{root}/shell.js"></script>',
     ]
     if charts is not None:

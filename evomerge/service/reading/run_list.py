@@ -1,7 +1,7 @@
 """Runs as lists and single ones show them, those that can't be read with the reason."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -18,15 +18,34 @@ UNREADABLE = "unreadable"
 STATES = ("running", "finished", "stopped", "failed", "interrupted", UNREADABLE)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Which runs.
+
+    Args:
+        text: Part of the name.
+        states: Some of ``STATES``; none for all.
+        run_id: The only one; None for all.
+    """
+
+    text: str = ""
+    states: Sequence[str] = ()
+    run_id: str | None = None
+
+    def includes(self, folder: RunFolder) -> bool:
+        """Say if a run is wanted, whatever its state."""
+        named = self.text.lower() in folder.name.lower()
+        return named and self.run_id in (None, folder.run_id)
+
+
 def list_runs(
-    workspace: Workspace, *, text: str, states: Sequence[str], limit: int, cursor: str | None
+    workspace: Workspace, wanted: Wanted, *, limit: int, cursor: str | None
 ) -> dict[str, Any]:
     """Return a page of runs, the newest first, as plain data.
 
     Args:
         workspace: The runs.
-        text: Part of the name.
-        states: Some of ``STATES``; none for all.
+        wanted: Which of them.
         limit: Most runs.
         cursor: Where an earlier page ended.
 
@@ -34,14 +53,14 @@ def list_runs(
         ServiceError: 422: the cursor is broken.
     """
     after = None if cursor is None else read_cursor(cursor, float, str)
-    found = [item for item in workspace.folders.all() if text.lower() in item.name.lower()]
+    found = [item for item in workspace.folders.all() if wanted.includes(item)]
     keyed = sorted((_key(workspace, item), item) for item in found)
     page: list[tuple[tuple[float, str], dict[str, Any]]] = []
     for key, folder in keyed:
         if after is not None and key <= after:
             continue
         item = summary_of(workspace, folder)
-        if states and item["state"] not in states:
+        if wanted.states and item["state"] not in wanted.states:
             continue
         page.append((key, item))
         if len(page) > limit:

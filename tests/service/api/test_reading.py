@@ -118,6 +118,13 @@ def test_a_run_is_as_the_command_line_tells(client: TestClient, results: RunResu
     assert get(client, RUN)["accounting"]["device_s"] == pytest.approx(status.accounting.device_s)
 
 
+def test_one_run_is_listed_or_none(client: TestClient) -> None:
+    found = get(client, "/api/v1/runs", run=RUN_ID)["items"]
+    assert [item["run_id"] for item in found] == [RUN_ID]
+    assert get(client, "/api/v1/runs", run="f" * 32)["items"] == []
+    assert get(client, "/api/v1/runs", run=RUN_ID, text="other")["items"] == []
+
+
 def test_candidates_and_front_are_as_the_command_line_tells(
     client: TestClient, results: RunResults
 ) -> None:

@@ -1,0 +1,18 @@
+// Which states a list shows: a row of buttons, any number of them pressed; none means all.
+
+export default {
+  props: { states: { type: Array, required: true }, modelValue: { type: Array, required: true }, label: String },
+  emits: ["update:modelValue"],
+  template: `
+    <div class="choices" role="group" :aria-label="label">
+      <button v-for="state in states" :key="state" type="button" class="choice" :aria-pressed="modelValue.includes(state)"
+        @click="turn(state)"><span class="state" :class="'state-' + state">{{ state }}</span></button>
+    </div>`,
+  methods: {
+    turn(state) {
+      const others = this.modelValue.filter((item) => item !== state);
+      const added = others.length === this.modelValue.length;
+      this.$emit("update:modelValue", this.states.filter((item) => others.includes(item) || (added && item === state)));
+    },
+  },
+};
