@@ -1,0 +1,70 @@
+// A run file as a form; every change goes into the text beside it.
+
+import Merging from "evomerge/parts/new_run_merging.js";
+import Models from "evomerge/parts/new_run_models.js";
+import Tasks from "evomerge/parts/new_run_tasks.js";
+import RunField from "evomerge/parts/run_field.js";
+
+const SEARCH = [
+  [["search", "budget"], "Budget, in candidates"],
+  [["search", "options", "population"], "Population"],
+  [["search", "finalists"], "Finalists"],
+  [["search", "seed"], "Seed"],
+  [["search", "mode"], "Mode"],
+];
+const EXECUTION = [
+  [["execution", "workers"], "Workers"],
+  [["execution", "device"], "Device"],
+  [["execution", "threads"], "Threads a worker"],
+];
+
+export default {
+  components: { Merging, Models, RunField, Tasks },
+  inject: ["file"],
+  template: `
+    <div class="view">
+      <section class="card" aria-labelledby="run-title">
+        <div class="card-title"><h2 id="run-title">Run</h2></div>
+        <RunField :path="['name']" label="Name" />
+      </section>
+      <template v-if="network">
+        <section class="card"><p>This run evolves a small network from scratch. Its layers are set in the text,
+          under <code>network</code>.</p></section>
+      </template>
+      <template v-else><Models /><Merging /></template>
+      <Tasks />
+      <section class="card" aria-labelledby="search-title">
+        <div class="card-title"><h2 id="search-title">Search</h2></div>
+        <RunField :path="['search', 'searcher']" label="Searcher" :choices="searchers" />
+        <div class="run-fields"><RunField v-for="[path, label] in search" :key="label" :path="path" :label="label" /></div>
+        <p v-for="item in rest('search', search)" class="field-problem"><code>{{ item.key }}</code> {{ item.message }}</p>
+      </section>
+      <section class="card" aria-labelledby="execution-title">
+        <div class="card-title"><h2 id="execution-title">Where it runs</h2></div>
+        <div class="run-fields">
+          <RunField :path="['execution', 'executor']" label="Executor" :choices="names(file.choices?.executors)" />
+          <RunField v-for="[path, label] in execution" :key="label" :path="path" :label="label" />
+        </div>
+        <p v-for="item in rest('execution', execution)" class="field-problem"><code>{{ item.key }}</code> {{ item.message }}</p>
+      </section>
+    </div>`,
+  data: () => ({ search: SEARCH, execution: EXECUTION }),
+  computed: {
+    network() {
+      return this.file.yaml.value("network") != null;
+    },
+    searchers() {
+      const several = this.file.yaml.keys("objectives").length > 1 && this.file.yaml.value("search", "scalarise") == null;
+      return this.file.choices?.searchers.filter((item) => item.several || !several);
+    },
+  },
+  methods: {
+    /** Return choices without their summaries, where the field is narrow. */
+    names: (choices) => choices?.map(({ name }) => ({ name })),
+    /** Return what is wrong in a block but not in one of its fields. */
+    rest(block, fields) {
+      const shown = [...fields.map(([path]) => path.join(".")), "search.searcher", "execution.executor"];
+      return this.file.problemsAt(block).filter((item) => !shown.includes(item.key));
+    },
+  },
+};
