@@ -7,6 +7,7 @@ const ROW_PX = 28;
 const AROUND_PX = 84;
 /** More cells than these hold no numbers; the pointer tells them. */
 const MOST_NUMBERS = 130;
+const MOST_TICKS = 16;
 
 /**
  * Say if a heat map of `item` (an entry of "coefficients") shows more than a table of one number an
@@ -42,9 +43,11 @@ export async function drawCoefficients(element, item, { minus = null } = {}) {
   element.style.height = `${table.rows.length * ROW_PX + AROUND_PX}px`;
   const what = `${item.option} of ${item.method}`;
   const label = `Heat map: ${minus ? `difference in ${what}` : what}, ${table.rows.length} rows by ${table.over}`;
-  await plot(element, (theme) => ({ traces: traces(table, theme, minus !== null), layout: layout(table) }), {
-    label,
-  });
+  const make = (theme) => {
+    const [trace] = traces(table, theme, minus !== null);
+    return { traces: [trace], layout: { ...layout(table), annotations: numbers(table, trace) } };
+  };
+  await plot(element, make, { label });
 }
 
 /** Return {rows, x, z, over, ticks}: one row an input, one column a layer. */
@@ -68,7 +71,18 @@ function byLayer(item, minus) {
     );
   });
   const places = columns.map((name) => (/^\d/.test(name) ? `layer ${name}` : name));
-  return { rows: item.rows.map(named), x: columns, z, over: "layer", places, title: "layer" };
+  const step = Math.ceil(columns.length / MOST_TICKS);
+  const shown = columns.map((name, i) => [i, name]).filter(([i]) => i % step === 0 || i === columns.length - 1);
+  return {
+    rows: item.rows.map(named),
+    x: columns.map((_, i) => i),
+    z,
+    over: "layer",
+    places,
+    title: "layer",
+    tickvals: shown.map(([i]) => i),
+    ticktext: shown.map(([, name]) => name),
+  };
 }
 
 /** Return the same of segments: columns as wide as the segments are. */
@@ -120,7 +134,6 @@ function traces(table, theme, signed) {
   const all = table.z.flat().filter((value) => value !== null);
   const below = signed || all.some((value) => value < 0);
   const most = Math.max(...all.map(Math.abs), 1e-9);
-  const numbers = all.length <= MOST_NUMBERS;
   return [
     {
       type: "heatmap",
@@ -133,9 +146,6 @@ function traces(table, theme, signed) {
       xgap: 1,
       ygap: 2,
       hoverongaps: false,
-      text: table.z.map((line) => line.map((value) => (value === null ? "" : shown(value)))),
-      texttemplate: numbers ? "%{text}" : "",
-      textfont: { size: 11 },
       customdata: table.z.map((line) => line.map((value, i) => [table.places[i], score(value)])),
       hovertemplate: "%{y}<br>%{customdata[0]}: %{customdata[1]}<extra></extra>",
       colorbar: { thickness: 10, outlinewidth: 0, tickfont: { color: theme.ink }, len: 1, nticks: 4 },
@@ -143,17 +153,43 @@ function traces(table, theme, signed) {
   ];
 }
 
+/** Return the cells' numbers as annotations, dark or light as the cell asks for. */
+function numbers(table, trace) {
+  if (table.z.flat().length > MOST_NUMBERS) return [];
+  const place = (i) => (table.over === "layer" ? table.x[i] : (table.x[i] + table.x[i + 1]) / 2);
+  return table.z.flatMap((line, j) =>
+    line.flatMap((value, i) => {
+      if (value === null) return [];
+      const share = (value - trace.zmin) / (trace.zmax - trace.zmin);
+      const font = { size: 11, color: isLight(colourAt(trace.colorscale, share)) ? "#10161d" : "#ffffff" };
+      return [{ x: place(i), y: trace.y[j], text: shown(value), showarrow: false, font }];
+    }),
+  );
+}
+
+/** Return red, green and blue of a colour scale at a share of it. */
+function colourAt(scale, share) {
+  const at = Math.min(scale.length - 2, Math.floor(share * (scale.length - 1)));
+  const rest = share * (scale.length - 1) - at;
+  const part = (colour, i) => parseInt(colour.slice(1 + 2 * i, 3 + 2 * i), 16);
+  return [0, 1, 2].map((i) => (1 - rest) * part(scale[at][1], i) + rest * part(scale[at + 1][1], i));
+}
+
+/** Say if dark text reads better on a colour than white text (WCAG's luminance). */
+function isLight(parts) {
+  const [r, g, b] = parts.map((n) => (n / 255 <= 0.04045 ? n / 3294.6 : ((n / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18;
+}
+
 function layout(table) {
-  const byName = table.over === "layer";
   return {
     margin: { l: 12, r: 8, t: 8, b: 40 },
     xaxis: {
       title: { text: table.title },
-      type: byName ? "category" : "linear",
       showgrid: false,
       zeroline: false,
       ...(table.tickvals ? { tickvals: table.tickvals, ticktext: table.ticktext } : {}),
-      ...(byName && table.x.length > 40 ? { nticks: 20 } : {}),
+      ticks: "",
       fixedrange: true,
     },
     yaxis: { autorange: "reversed", showgrid: false, ticks: "", fixedrange: true, type: "category" },

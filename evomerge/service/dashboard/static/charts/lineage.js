@@ -46,15 +46,16 @@ export function drawLineage(element, lineage, { address = null, marks = () => ""
   element.scrollTop = Math.max(0, own.y + HEIGHT / 2 - element.clientHeight / 2);
 }
 
-/** Return the nodes by generation, those with common relatives near each other. */
+/** Return the nodes by column, those with common relatives near each other. */
 function inOrder({ nodes, edges }) {
-  const generations = [...new Set(nodes.map((node) => node.generation))].sort((a, b) => a - b);
-  const columns = generations.map((g) => nodes.filter((node) => node.generation === g));
   const relatives = new Map(nodes.map((node) => [node.candidate, []]));
   for (const { parent, child } of edges) {
     relatives.get(parent).push(child);
     relatives.get(child).push(parent);
   }
+  const places = columnsOf(nodes, edges);
+  const generations = [...new Set(places.values())].sort((a, b) => a - b);
+  const columns = generations.map((g) => nodes.filter((node) => places.get(node.candidate) === g));
   const rank = new Map();
   const rankAll = (column) => column.forEach((node, i) => rank.set(node.candidate, i / column.length));
   columns.forEach(rankAll);
@@ -71,6 +72,24 @@ function inOrder({ nodes, edges }) {
     rankAll(columns[i]);
   }
   return columns;
+}
+
+/** Return candidate → column: ancestors stand left of all their children, others right of all parents. */
+function columnsOf(nodes, edges) {
+  const found = new Map(nodes.map((node) => [node.candidate, node.generation]));
+  let moved = true;
+  // An ancestor may also be a parent of another one; each pass settles one more generation.
+  for (let pass = 0; moved && pass < nodes.length; pass += 1) {
+    moved = false;
+    for (const { parent, child } of edges) {
+      const [p, c] = [found.get(parent), found.get(child)];
+      if (p < c) continue;
+      if (p < 0) found.set(parent, c - 1);
+      else found.set(child, p + 1);
+      moved = true;
+    }
+  }
+  return found;
 }
 
 function drawEdge(svg, from, to) {
