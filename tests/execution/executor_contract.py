@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 from evomerge.errors import EvomergeError, ExecutionError
+from evomerge.evaluation.conversation import Message, Prompt, Reply
 from evomerge.execution.protocol import LOST, Executor, Failure, Job, Outcome
 from evomerge.execution.registry import Crew
-from tests.execution.specs import ActingSpec, job, values
+from tests.execution.specs import RECIPE, ActingSpec, job, values
 
 Factory = Callable[[Crew], Executor]
 Make = Callable[..., Executor]
@@ -121,6 +122,14 @@ class ExecutorContract:
         began = time.monotonic()
         assert executor.wait() == []
         assert time.monotonic() - began < 1
+
+    def test_a_prompt_comes_back_with_its_reply(self, make: Make) -> None:
+        executor = make()
+        asked = Job("talk", 1, RECIPE, (), prompt=Prompt((Message("user", "hello"),)))
+        outcomes = run_all(executor, [job("0-0"), asked, job("0-1")])
+        assert outcomes["talk"].reply == Reply("hello", 1)
+        assert outcomes["talk"].job.prompt == asked.prompt
+        assert outcomes["0-1"].scores
 
     def test_a_failed_job_is_an_outcome_and_the_worker_goes_on(self, make: Make) -> None:
         outcomes = run_all(make(), [job("0-0", "raise no luck"), job("0-1")])

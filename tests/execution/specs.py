@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from evomerge.errors import ModelError
+from evomerge.evaluation.conversation import Reply
 from evomerge.execution.protocol import BlockRef, BlockScores, Failure, Job, Outcome
 from evomerge.recipes.recipe import Recipe
 
@@ -82,7 +83,9 @@ class Actor:
     kept: Any = None
 
     def run(self, job: Job) -> Outcome:
-        """Act, then return scores that only the candidate's name decides."""
+        """Act, then return scores that only the candidate's name decides; prompts are repeated."""
+        if job.prompt is not None:
+            return Outcome(job, reply=Reply(job.prompt.messages[-1].content, 1))
         began = time.monotonic()
         ref = job.blocks[0]
         notes: dict[str, Any] = {**self.notes, "pid": str(os.getpid()), "threads": _threads()}

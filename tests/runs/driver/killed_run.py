@@ -5,6 +5,7 @@ Usage: python killed_run.py FOLDER N_POINTS SEED MODE SEARCHER [LEDGER]
 
 Points are drawn from the whole run for ``random``. For searchers that learn they lie at asks, tells
 and results from the third ask on, and at every other one their state is stored after each tell.
+For ``talks`` they lie at the replies to a prompt that is answered behind the search.
 """
 
 import json
@@ -19,14 +20,21 @@ import alembic.command  # noqa: F401  imported once here instead of in every for
 import numpy as np
 import prometheus_client  # noqa: F401  likewise
 
+from evomerge.errors import LedgerError
 from evomerge.runs.driver import snapshots
+from evomerge.runs.events import Event
 from evomerge.runs.failpoints import VARIABLE, passed
+from evomerge.runs.ledger.database import Ledger
+from evomerge.runs.ledger.records import RunRecords
+from evomerge.runs.ledger.writer import RunWriter
+from evomerge.runs.talks import KIND, body_of
 from evomerge.search.cma_es import CmaEsSearcher
 from evomerge.search.cma_me import CmaMeSearcher
 from evomerge.search.grid_archive import Axis
 from evomerge.search.m2n2 import M2N2Searcher
 from evomerge.search.map_elites import MapElitesSearcher
 from evomerge.search.nsga import Nsga2Searcher
+from tests.runs.driver.asked import BASE, SETTINGS, read_recipe, reference
 from tests.runs.fakes import BINARY, FakeRun, picture, segmented_space
 from tests.runs.stopping import in_child
 
@@ -52,6 +60,23 @@ LEARNING: dict[str, dict[str, Any]] = {
 }
 """What the runs of searchers that learn are made of."""
 LEARNT = ("ask", "tell", "attempt")
+TALKS = "talks"
+
+
+class AskedRun(FakeRun):
+    """A run whose base is asked something before it begins."""
+
+    def drive(self) -> list[Event]:
+        ledger = Ledger.open(self.url, create=True)
+        records = RunRecords(ledger, self.run_id)
+        try:
+            records.run()
+        except LedgerError:
+            self.store().close()
+        if not records.requests(KIND):
+            RunWriter(ledger, self.run_id).add_request(KIND, body_of(SETTINGS, [BASE]))
+        ledger.close()
+        return super().drive()
 
 
 def main(
@@ -69,7 +94,7 @@ def main(
 
     assert in_child(count) == 0
     names = json.loads(passed_names.read_text())
-    expected = picture(whole.records())
+    expected = _picture(whole)
     rng = np.random.default_rng(seed)
     points = sorted(place + 1 for place in _places(names, n_points, searcher, rng))
     different, survived, counted_twice = [], [], []
@@ -82,7 +107,7 @@ def main(
             survived.append(int(point))
         os.environ.pop(VARIABLE)
         assert in_child(lambda run=run: run.drive()) == 0
-        found = picture(run.records())
+        found = _picture(run)
         if found != expected:
             different.append((int(point), names[point - 1]))
         keys = [attempt[:2] for attempt in found["attempts"]]
@@ -99,8 +124,18 @@ def main(
     }
 
 
+def _picture(run: FakeRun) -> dict[str, Any]:
+    """All that must not depend on kills, with what was said."""
+    records = run.records()
+    said = [(row.talk, row.model, row.state) for row in records.replies() if row.state != "begun"]
+    return picture(records) | {"said": said}
+
+
 def _places(names: list[str], n: int, searcher: str, rng: np.random.Generator) -> list[int]:
     """Return ``n`` indices of ``names``, for searchers that learn equally many of each step."""
+    if searcher == TALKS:
+        names_of_replies = [i for i, name in enumerate(names) if name.endswith(":reply")]
+        return [int(place) for place in rng.choice(names_of_replies, size=n, replace=False)]
     if searcher not in LEARNING:
         return [int(place) for place in rng.choice(len(names), size=n, replace=False)]
     third = [place for place, name in enumerate(names) if name == "begin:ask"][2]
@@ -120,12 +155,17 @@ def _fresh(folder: Path, mode: str, searcher: str, ledger: str) -> FakeRun:
     if made:
         make = made["make_searcher"]
         made["make_searcher"] = lambda space, k: make(space, n_objectives=k)
-    return FakeRun(
+    kind = FakeRun
+    settings: dict[str, Any] = {"mode": mode}
+    if searcher == TALKS:
+        kind = AskedRun
+        settings |= {"read_recipe": read_recipe, "references": reference}
+    return kind(
         folder,
         budget=13 if made else 8,
         finalists=2,
         evaluators=BINARY,
-        settings={"mode": mode},
+        settings=settings,
         run_id=folder.name,
         ledger=ledger,
         reuse=False,

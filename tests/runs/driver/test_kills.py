@@ -39,6 +39,12 @@ def test_a_killed_search_goes_on_where_it_had_learnt(
 
 
 @pytest.mark.slow
+def test_killed_while_a_prompt_is_answered_the_run_loses_nothing(tmp_path: Path) -> None:
+    found = killed(tmp_path, 6, "async", "talks")
+    assert set(found["kinds"]) == {"begin:reply", "before:reply", "after:reply"}
+
+
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_the_same_holds_in_a_database_that_many_runs_share(
     tmp_path: Path, postgres_url: str

@@ -7,38 +7,17 @@ from typing import Any
 import pytest
 
 from evomerge.execution.protocol import LOST, Failure, Job
-from evomerge.recipes.recipe import Recipe
 from evomerge.runs.events import Finished
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.ledger.writer import RunWriter
 from evomerge.runs.talks import KIND, Addressee, body_of, read_talks, unanswered
+from tests.runs.driver.asked import BASE, SETTINGS, read_recipe, reference
 from tests.runs.driver.test_recovery import Died, die_in
 from tests.runs.driver.test_workers import make, scripted, search_of, undisturbed
-from tests.runs.fakes import BINARY, GENES, SOURCES, FakeRun, FakeSpace, FakeWorker
+from tests.runs.fakes import BINARY, FakeRun, FakeWorker
 
 __all__ = ["undisturbed"]
-
-SETTINGS: dict[str, Any] = {
-    "by": "ada",
-    "prompt": "hello",
-    "system": "",
-    "follows": None,
-    "template": True,
-    "max_new_tokens": 8,
-    "temperature": 0.0,
-    "seed": 0,
-}
-BASE = Addressee("ref-a", "base")
-
-
-def reference() -> dict[str, Recipe]:
-    return {"ref-a": Recipe(SOURCES, "a", ())}
-
-
-def read_recipe(plain: Any) -> Recipe:
-    weights = plain["parameters"][0]["options"]["weights"]
-    return FakeSpace().recipe({g.name: w for g, w in zip(GENES, weights, strict=True)})
 
 
 def talking(folder: Path, **options: Any) -> FakeRun:
