@@ -76,11 +76,17 @@ export function rate(perSecond) {
 /** Return a time of day, with the date where it isn't today's. `seconds` since 1970. */
 export function when(seconds) {
   if (!known(seconds)) return NOTHING;
+  const text = day(seconds);
+  return text.slice(0, 10) === day(Date.now() / 1000).slice(0, 10) ? text.slice(11) : text;
+}
+
+/** Return a time with its date, as what is kept or printed needs it: 2026-01-31 14:05. */
+export function day(seconds) {
+  if (!known(seconds)) return NOTHING;
   const at = new Date(1000 * seconds);
   const two = (n) => String(n).padStart(2, "0");
-  const time = `${two(at.getHours())}:${two(at.getMinutes())}`;
-  if (at.toDateString() === new Date().toDateString()) return time;
-  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`;
+  const date = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return `${date} ${two(at.getHours())}:${two(at.getMinutes())}`;
 }
 
 /** Return bytes: 1.07 GB. */

@@ -1,5 +1,6 @@
 // A run file as a form; every change goes into the text beside it.
 
+import FieldProblems from "evomerge/parts/field_problems.js";
 import Merging from "evomerge/parts/new_run_merging.js";
 import Models from "evomerge/parts/new_run_models.js";
 import Tasks from "evomerge/parts/new_run_tasks.js";
@@ -19,7 +20,7 @@ const EXECUTION = [
 ];
 
 export default {
-  components: { Merging, Models, RunField, Tasks },
+  components: { FieldProblems, Merging, Models, RunField, Tasks },
   inject: ["file"],
   template: `
     <div class="view">
@@ -28,39 +29,44 @@ export default {
         <RunField :path="['name']" label="Name" />
       </section>
       <template v-if="network">
-        <section class="card"><p>This run evolves a small network from scratch. Its layers are set in the text,
-          under <code>network</code>.</p></section>
+        <section class="card">This run evolves a small network from scratch, which is set in the text, under
+          <code>network</code>.</section>
       </template>
       <template v-else><Models /><Merging /></template>
       <Tasks />
       <section class="card" aria-labelledby="search-title">
         <div class="card-title"><h2 id="search-title">Search</h2></div>
         <RunField :path="['search', 'searcher']" label="Searcher" :choices="searchers" />
-        <div class="run-fields"><RunField v-for="[path, label] in search" :key="label" :path="path" :label="label" /></div>
-        <p v-for="item in rest('search', search)" class="field-problem"><code>{{ item.key }}</code> {{ item.message }}</p>
+        <div class="run-fields">
+          <RunField v-for="[path, label] in search" :key="label" :path="path" :label="label" />
+        </div>
+        <FieldProblems :problems="rest('search', search)" keys />
       </section>
       <section class="card" aria-labelledby="execution-title">
         <div class="card-title"><h2 id="execution-title">Where it runs</h2></div>
         <div class="run-fields">
-          <RunField :path="['execution', 'executor']" label="Executor" :choices="names(file.choices?.executors)" />
+          <RunField :path="['execution', 'executor']" label="Executor" :choices="executors" />
           <RunField v-for="[path, label] in execution" :key="label" :path="path" :label="label" />
         </div>
-        <p v-for="item in rest('execution', execution)" class="field-problem"><code>{{ item.key }}</code> {{ item.message }}</p>
+        <FieldProblems :problems="rest('execution', execution)" keys />
       </section>
     </div>`,
   data: () => ({ search: SEARCH, execution: EXECUTION }),
   computed: {
+    executors() {
+      // Without their summaries: the field is narrow.
+      return this.file.choices?.executors.map(({ name }) => ({ name }));
+    },
     network() {
       return this.file.yaml.value("network") != null;
     },
     searchers() {
-      const several = this.file.yaml.keys("objectives").length > 1 && this.file.yaml.value("search", "scalarise") == null;
+      const { yaml } = this.file;
+      const several = yaml.keys("objectives").length > 1 && yaml.value("search", "scalarise") == null;
       return this.file.choices?.searchers.filter((item) => item.several || !several);
     },
   },
   methods: {
-    /** Return choices without their summaries, where the field is narrow. */
-    names: (choices) => choices?.map(({ name }) => ({ name })),
     /** Return what is wrong in a block but not in one of its fields. */
     rest(block, fields) {
       const shown = [...fields.map(([path]) => path.join(".")), "search.searcher", "execution.executor"];

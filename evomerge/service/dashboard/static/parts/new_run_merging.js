@@ -1,12 +1,13 @@
 // How models are merged: the stages of a run file's recipe, each with its method and inputs.
 
+import FieldProblems from "evomerge/parts/field_problems.js";
 import RunField from "evomerge/parts/run_field.js";
 import { inLine } from "evomerge/parts/yaml_write.js";
 
 const SHOWN = ["method", "inputs", "name", "base"];
 
 export default {
-  components: { RunField },
+  components: { FieldProblems, RunField },
   inject: ["file"],
   template: `
     <section class="card" aria-labelledby="merging-title">
@@ -21,14 +22,15 @@ export default {
         <RunField :path="at(index, 'method')" label="Method" :choices="file.choices?.methods" />
         <fieldset class="run-field">
           <legend>Inputs</legend>
-          <label v-for="name in inputsOf(index)" class="check"><input type="checkbox" :checked="(stage?.inputs ?? []).includes(name)"
-            @change="toggle(index, name)"> {{ name }}</label>
-          <p v-for="item in file.problemsAt('recipe.parameters[' + index + '].inputs')" class="field-problem">{{ item.message }}</p>
+          <label v-for="name in inputsOf(index)" class="check"><input type="checkbox"
+            :checked="(stage?.inputs ?? []).includes(name)" @change="toggle(index, name)"> {{ name }}</label>
+          <FieldProblems :problems="file.problemsAt('recipe.parameters[' + index + '].inputs')" />
         </fieldset>
         <dl v-if="restOf(stage).length" class="settings">
-          <template v-for="[key, value] in restOf(stage)"><dt>{{ key }}</dt><dd><code>{{ value }}</code></dd></template>
+          <template v-for="[key, value] in restOf(stage)">
+            <dt>{{ key }}</dt><dd><code>{{ value }}</code></dd></template>
         </dl>
-        <p v-for="item in restProblems(index)" class="field-problem"><code>{{ item.key }}</code> {{ item.message }}</p>
+        <FieldProblems :problems="restProblems(index)" keys />
       </div>
       <RunField :path="['recipe', 'dtype']" label="Number format" fallback="the base's" />
     </section>`,
@@ -54,12 +56,12 @@ export default {
     },
     toggle(index, name) {
       const now = this.stages[index]?.inputs ?? [];
-      const all = this.inputsOf(index);
-      const next = now.includes(name) ? now.filter((item) => item !== name) : all.filter((item) => now.includes(item) || item === name);
-      this.file.set(this.at(index, "inputs"), next);
+      const wanted = (item) => (item === name ? !now.includes(name) : now.includes(item));
+      this.file.set(this.at(index, "inputs"), this.inputsOf(index).filter(wanted));
     },
     restOf(stage) {
-      return Object.entries(stage ?? {}).filter(([key]) => !SHOWN.includes(key)).map(([key, value]) => [key, inLine(value)]);
+      const rest = Object.entries(stage ?? {}).filter(([key]) => !SHOWN.includes(key));
+      return rest.map(([key, value]) => [key, inLine(value)]);
     },
     restProblems(index) {
       const place = `recipe.parameters[${index}]`;

@@ -1,24 +1,26 @@
 // The models of a run file: sources by name, and which of them is the base.
 
 import { freeName } from "evomerge/parts/run_file_keys.js";
+import FieldProblems from "evomerge/parts/field_problems.js";
 import RunField from "evomerge/parts/run_field.js";
 
 export default {
-  components: { RunField },
+  components: { FieldProblems, RunField },
   inject: ["file"],
   template: `
     <section class="card" aria-labelledby="models-title">
       <div class="card-title"><h2 id="models-title">Models</h2>
         <span class="quiet">paths are the server's, or names on the hub</span></div>
-      <p v-for="item in file.problemsExactly('sources')" class="field-problem">{{ item.message }}</p>
+      <FieldProblems :problems="file.problemsExactly('sources')" />
       <table class="plain form-table" v-if="names.length">
-        <thead><tr><th>Base</th><th>Name</th><th>Path</th><th><span class="sr-only">Remove</span></th></tr></thead>
+        <thead><tr><th scope="col">Base</th><th scope="col">Name</th><th scope="col">Path</th>
+          <th scope="col"><span class="sr-only">Remove</span></th></tr></thead>
         <tbody>
           <tr v-for="name in names" :key="name">
-            <td class="narrow"><input type="radio" name="base" :checked="base === name" :aria-label="name + ' is the base'"
-              @change="file.set(['base'], name)"></td>
-            <td><div class="run-field"><input type="text" :value="name" :aria-label="'Name of ' + name" spellcheck="false"
-              @change="rename(name, $event.target)"></div></td>
+            <td class="narrow"><input type="radio" name="base" :checked="base === name"
+              :aria-label="name + ' is the base'" @change="file.set(['base'], name)"></td>
+            <td><div class="run-field"><input type="text" :value="name" :aria-label="'Name of ' + name"
+              spellcheck="false" @change="rename(name, $event.target)"></div></td>
             <td><RunField :path="['sources', name, 'path']" :label="'Path of ' + name" bare /></td>
             <td class="narrow"><q-btn flat round dense size="sm" icon="close" :aria-label="'Remove ' + name"
               @click="remove(name)" /></td>
@@ -26,7 +28,7 @@ export default {
         </tbody>
       </table>
       <p v-else class="quiet">No sources yet.</p>
-      <p v-for="item in file.problemsExactly('base')" class="field-problem">{{ item.message }}</p>
+      <FieldProblems :problems="file.problemsExactly('base')" />
       <q-btn flat dense no-caps color="primary" icon="add" label="Add a source" @click="add" />
     </section>`,
   computed: {
@@ -71,7 +73,8 @@ export default {
     stages() {
       const found = this.file.yaml.value("recipe", "parameters");
       if (!Array.isArray(found)) return [];
-      return found.map((stage, index) => [index, stage?.inputs]).filter(([, inputs]) => Array.isArray(inputs));
+      const all = found.map((stage, index) => [index, stage?.inputs]);
+      return all.filter(([, inputs]) => Array.isArray(inputs));
     },
   },
 };

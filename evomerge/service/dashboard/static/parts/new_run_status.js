@@ -17,7 +17,8 @@ export default {
       <Problem :error="result?.failed" />
       <ul v-if="problems.length" class="check-list" aria-label="Mistakes">
         <li v-for="item in problems">
-          <button v-if="item.line" type="button" class="link" @click="$emit('show', item)">line {{ item.line }}</button>
+          <button v-if="item.line" type="button" class="link" @click="$emit('show', item)">
+            line {{ item.line }}</button>
           <code v-if="item.key && !item.key.startsWith('line ')">{{ item.key }}</code> {{ item.message }}
         </li>
       </ul>

@@ -1,41 +1,43 @@
 // What is measured and optimised: tasks, and the objectives made of them.
 
 import { freeName } from "evomerge/parts/run_file_keys.js";
+import FieldProblems from "evomerge/parts/field_problems.js";
 import RunField from "evomerge/parts/run_field.js";
 
 export default {
-  components: { RunField },
+  components: { FieldProblems, RunField },
   inject: ["file"],
   template: `
     <section class="card" aria-labelledby="tasks-title">
       <div class="card-title"><h2 id="tasks-title">Tasks and objectives</h2></div>
-      <div v-for="name in tasks" class="form-part">
+      <div v-for="name in tasks" class="form-part" role="group" :aria-label="'Task ' + name">
         <div class="row-line"><h3>Task {{ name }}</h3><span class="space"></span>
-          <q-btn flat round dense size="sm" icon="close" :aria-label="'Remove task ' + name" @click="removeTask(name)" /></div>
+          <q-btn flat round dense size="sm" icon="close" :aria-label="'Remove task ' + name"
+            @click="removeTask(name)" /></div>
         <div class="run-fields run-fields-task">
           <RunField :path="['evaluators', name, 'type']" label="Type" :choices="types" />
           <RunField v-if="has(name, 'task')" :path="['evaluators', name, 'task']" label="Benchmark" />
           <RunField v-else :path="['evaluators', name, 'data']" label="Data" fallback="FILE.jsonl" />
         </div>
-        <p v-for="item in restProblems(name)" class="field-problem"><code>{{ item.key }}</code> {{ item.message }}</p>
+        <FieldProblems :problems="restProblems(name)" keys />
       </div>
       <p v-if="!tasks.length" class="quiet">No tasks yet.</p>
       <q-btn flat dense no-caps color="primary" icon="add" label="Add a task" @click="addTask" />
-      <div v-for="name in objectives" class="form-part">
+      <div v-for="name in objectives" class="form-part" role="group" :aria-label="'Objective ' + name">
         <div class="row-line"><h3>Objective {{ name }}</h3><span class="space"></span>
           <q-btn flat round dense size="sm" icon="close" :aria-label="'Remove objective ' + name"
             @click="file.remove(['objectives', name])" /></div>
         <fieldset class="run-field"><legend>Made of</legend>
-          <label v-for="part in partsOf(name)" class="check"><input type="checkbox" :checked="from(name).includes(part)"
-            @change="toggle(name, part)"> {{ part }}</label></fieldset>
+          <label v-for="part in partsOf(name)" class="check"><input type="checkbox"
+            :checked="from(name).includes(part)" @change="toggle(name, part)"> {{ part }}</label></fieldset>
         <div class="run-fields">
           <RunField :path="['objectives', name, 'direction']" label="Direction" />
           <RunField :path="['objectives', name, 'aggregate']" label="Aggregate" />
         </div>
-        <p v-for="item in file.problemsAt('objectives.' + name + '.from')" class="field-problem">{{ item.message }}</p>
+        <FieldProblems :problems="file.problemsAt('objectives.' + name + '.from')" />
       </div>
-      <p v-for="key in ['evaluators', 'objectives']" v-show="file.problemsExactly(key).length" class="field-problem">
-        {{ file.problemsExactly(key).map((item) => item.message).join(' ') }}</p>
+      <FieldProblems :problems="[...file.problemsExactly('evaluators'), ...file.problemsExactly('objectives')]"
+        keys />
       <q-btn flat dense no-caps color="primary" icon="add" label="Add an objective" @click="addObjective" />
     </section>`,
   computed: {
@@ -62,10 +64,8 @@ export default {
     },
     toggle(name, part) {
       const now = this.from(name);
-      const next = now.includes(part)
-        ? now.filter((item) => item !== part)
-        : this.partsOf(name).filter((item) => now.includes(item) || item === part);
-      this.file.set(["objectives", name, "from"], next);
+      const wanted = (item) => (item === part ? !now.includes(part) : now.includes(item));
+      this.file.set(["objectives", name, "from"], this.partsOf(name).filter(wanted));
     },
     addTask() {
       const name = freeName("task", this.tasks);
@@ -73,11 +73,11 @@ export default {
     },
     removeTask(name) {
       const yaml = this.file.yaml;
+      const without = (goal) => this.from(goal).filter((item) => item !== name);
+      const goals = this.objectives.filter((goal) => this.from(goal).includes(name));
       this.file.change([
         yaml.remove(["evaluators", name]),
-        ...this.objectives.filter((objective) => this.from(objective).includes(name)).map((objective) => yaml.set(
-          ["objectives", objective, "from"], this.from(objective).filter((item) => item !== name),
-        )),
+        ...goals.map((goal) => yaml.set(["objectives", goal, "from"], without(goal))),
       ]);
     },
     addObjective() {

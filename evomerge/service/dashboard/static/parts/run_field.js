@@ -1,10 +1,12 @@
 // One key of a run file as a field: a text, a number or a choice, with its help and what is wrong with it.
 
+import FieldProblems from "evomerge/parts/field_problems.js";
 import { keyOf } from "evomerge/parts/run_file_keys.js";
 import { schemaOf } from "evomerge/parts/run_file_schema.js";
 import { scalarOf } from "evomerge/parts/yaml_write.js";
 
 export default {
+  components: { FieldProblems },
   inject: ["file"],
   props: {
     path: { type: Array, required: true },
@@ -20,11 +22,11 @@ export default {
           @change="commit($event.target.value)">
         <option v-for="item in options" :value="item.value">{{ item.text }}</option>
       </select>
-      <input v-else type="text" :id="id" :value="shown" :placeholder="byDefault" spellcheck="false" autocomplete="off"
-          :aria-invalid="wrong.length > 0" :aria-describedby="told"
+      <input v-else type="text" :id="id" :value="shown" :placeholder="byDefault" spellcheck="false"
+          autocomplete="off" :aria-invalid="wrong.length > 0" :aria-describedby="told"
           @change="commit($event.target.value)">
       <div v-if="wrong.length || help" :id="id + '-told'">
-        <p v-for="item in wrong" class="field-problem">{{ item.message }}</p>
+        <FieldProblems :problems="wrong" />
         <p v-if="help" class="field-help">{{ help }}</p>
       </div>
     </div>`,
@@ -59,12 +61,16 @@ export default {
     options() {
       const known = this.choices ?? this.schema.enum?.map((name) => ({ name }));
       if (!known) return null;
-      const items = known.map(({ name, summary }) => ({ value: name, text: summary ? `${name} – ${summary}` : name }));
+      const items = known.map(({ name, summary }) => ({
+        value: name,
+        text: summary ? `${name} – ${summary}` : name,
+      }));
       if (this.value !== "" && !known.some(({ name }) => name === this.value)) {
         items.unshift({ value: this.value, text: String(this.value) });
       }
       const none = this.byDefault ? `${this.byDefault} (default)` : "–";
-      return [{ value: "", text: none }, ...items.filter((item) => item.value !== this.byDefault || item.value === this.value)];
+      const others = items.filter((item) => item.value !== this.byDefault || item.value === this.value);
+      return [{ value: "", text: none }, ...others];
     },
   },
   methods: {

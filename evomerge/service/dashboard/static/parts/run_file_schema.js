@@ -24,7 +24,9 @@ function lean(schema, value, part) {
   if (isMapping(value) && (part.properties || part.additionalProperties)) {
     return withoutDefaults(schema, value, part);
   }
-  if (Array.isArray(value) && part.items) return value.map((item, index) => lean(schema, item, below(schema, part, index)));
+  if (Array.isArray(value) && part.items) {
+    return value.map((item, index) => lean(schema, item, below(schema, part, index)));
+  }
   return value;
 }
 

@@ -9,15 +9,22 @@ const INK = { "#940": "var(--ink-quiet)", "#00c": "var(--accent)", "#a11": "var(
 const LOOK = CM.EditorView.theme({
   "&": { backgroundColor: "var(--surface)", color: "var(--ink)", fontSize: "12.5px", height: "100%" },
   ".cm-content": { caretColor: "var(--ink)" },
-  ".cm-gutters": { backgroundColor: "var(--surface)", color: "var(--ink-quiet)", borderRight: "1px solid var(--line)" },
+  ".cm-gutters": {
+    backgroundColor: "var(--surface)",
+    color: "var(--ink-quiet)",
+    borderRight: "1px solid var(--line)",
+  },
   ".cm-activeLine, .cm-activeLineGutter": { backgroundColor: "transparent" },
   "&.cm-focused .cm-activeLine": { backgroundColor: "color-mix(in srgb, var(--raised) 55%, transparent)" },
   "&.cm-focused": { outline: "2px solid var(--accent)", outlineOffset: "-2px" },
   ".cm-cursor": { borderLeftColor: "var(--ink)" },
   ".cm-line.wrong": { boxShadow: "inset 3px 0 0 var(--bad)" },
   ".wrong-part": { textDecoration: "underline wavy var(--bad)", textUnderlineOffset: "3px" },
-  ".cm-foldPlaceholder": { backgroundColor: "var(--raised)", borderColor: "var(--line)", color: "var(--ink-quiet)" },
-  ".cm-panels, .cm-tooltip": { backgroundColor: "var(--raised)", color: "var(--ink)", borderColor: "var(--line)" },
+  ".cm-foldPlaceholder, .cm-panels, .cm-tooltip": {
+    backgroundColor: "var(--raised)",
+    color: "var(--ink)",
+    borderColor: "var(--line)",
+  },
 });
 
 const setMarks = CM.StateEffect.define();
@@ -49,7 +56,8 @@ export default {
   },
   async mounted() {
     const yaml = await loadYaml();
-    const colours = CM.defaultHighlightStyle.specs.map(({ tag, color }) => ({ tag, color: INK[color] ?? "inherit" }));
+    const inked = ({ tag, color }) => ({ tag, color: INK[color] ?? "inherit" });
+    const colours = CM.defaultHighlightStyle.specs.map(inked);
     const view = new CM.EditorView({
       parent: this.$refs.place,
       doc: this.text,
@@ -83,7 +91,8 @@ export default {
     /** Put the cursor where a mistake is. */
     show(from) {
       const view = this.view();
-      view.dispatch({ selection: { anchor: from }, effects: CM.EditorView.scrollIntoView(from, { y: "center" }) });
+      const effects = CM.EditorView.scrollIntoView(from, { y: "center" });
+      view.dispatch({ selection: { anchor: from }, effects });
       view.focus();
     },
     mark() {

@@ -33,14 +33,21 @@ export function inLines(value, indent = "") {
   return Object.entries(value).map(([key, item]) => {
     const name = `${indent}${inLine(key)}:`;
     const short = ` ${inLine(item)}`;
-    const simple = item === null || typeof item !== "object" || !Object.keys(item).length;
-    const flat = !simple && Object.values(item).every((part) => part === null || typeof part !== "object");
-    if (simple || ((indent || Array.isArray(item)) && flat && (name + short).length <= WIDTH)) return `${name}${short}\n`;
-    return `${name}\n${inLines(item, `${indent}  `)}`;
+    // The blocks at the top always have lines of their own.
+    const inner = indent !== "" || Array.isArray(item);
+    const fits = inner && !isSmall(item) && isFlat(item) && name.length + short.length <= WIDTH;
+    return isSmall(item) || fits ? `${name}${short}\n` : `${name}\n${inLines(item, `${indent}  `)}`;
   }).join("");
 }
 
 function nested(item, indent) {
-  const small = item === null || typeof item !== "object" || !Object.keys(item).length;
-  return small ? `${inLine(item)}\n` : inLines(item, indent);
+  return isSmall(item) ? `${inLine(item)}\n` : inLines(item, indent);
+}
+
+function isSmall(item) {
+  return item === null || typeof item !== "object" || !Object.keys(item).length;
+}
+
+function isFlat(item) {
+  return Object.values(item).every((part) => part === null || typeof part !== "object");
 }

@@ -11,6 +11,7 @@ import YamlEditor from "evomerge/parts/yaml_editor.js";
 import { YamlText, changed, loadYaml } from "evomerge/parts/yaml_text.js";
 
 const AGAIN_MS = 1000;
+const FIRST = "quickstart";
 
 export default {
   components: { NewRunForm, NewRunStatus, Problem, YamlEditor },
@@ -38,8 +39,8 @@ export default {
           <section class="card" aria-label="Run file">
             <div class="row-line">
               <h2>Run file</h2><span class="space"></span>
-              <q-btn unelevated no-caps color="primary" label="Submit" :loading="submitting" :disable="!allowed || !!job"
-                @click="submit"><q-tooltip v-if="!allowed">Submitting needs an operator's token.</q-tooltip></q-btn>
+              <q-btn unelevated no-caps color="primary" label="Submit" :loading="submitting"
+                :disable="!allowed || !!job" @click="submit" />
             </div>
             <p v-if="job" class="notice" role="status">{{ progress }} <a href="/jobs">All jobs</a></p>
             <NewRunStatus v-else :checking="checking" :result="result" :problems="problems" @show="show" />
@@ -104,8 +105,8 @@ export default {
       this.parser = yaml.language.parser;
       Object.assign(this, { templates: found.templates, schema: Vue.markRaw(found.schema), allowed });
       this.checks = new Checks((result) => Object.assign(this, { result, checking: false }));
-      const wanted = new URLSearchParams(location.search).get("template");
-      await this.begin(this.run || (wanted ?? found.templates.find((item) => item.name === "quickstart")?.name ?? ""));
+      const wanted = new URLSearchParams(location.search).get("template") ?? FIRST;
+      await this.begin(this.run || wanted);
       this.choices = Vue.markRaw(await get(path("templates", "choices")));
     } catch (error) {
       this.error = error;
