@@ -59,6 +59,7 @@ def _head(charts: Sequence[str] | None) -> None:
     lines = [
         f'<link rel="stylesheet" href="{root}/dashboard.css">',
         f'<link rel="stylesheet" href="{root}/runs.css">',
+        f'<link rel="stylesheet" href="{root}/front.css">',
         f'<link rel="stylesheet" href="{root}/candidate.css">',
         f'<script type="module" src="{root}/shell.js"></script>',
     ]

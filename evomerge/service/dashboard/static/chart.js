@@ -61,6 +61,7 @@ function draw(plotly, element) {
   const { traces, layout = {} } = drawn.get(element)(theme);
   return plotly.react(element, traces, themed(layout, theme), {
     displaylogo: false,
+    showSendToCloud: false, // Nothing is sent to other hosts.
     displayModeBar: "hover",
     modeBarButtonsToRemove: ["toImage", "autoScale2d", "lasso2d", "select2d"],
     responsive: false,
@@ -76,19 +77,22 @@ function themed(layout, theme) {
     automargin: true,
     title: { font: { size: 12 } },
   };
+  // Plotly measures texts elsewhere on the page, where another font would be inherited.
+  const family = getComputedStyle(document.body).fontFamily;
   const dressed = {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: "inherit", size: 12, color: theme.ink },
+    font: { family, size: 12, color: theme.ink },
     colorway: theme.series,
     margin: { l: 48, r: 12, t: 12, b: 40 },
     hoverlabel: {
       bgcolor: theme.surface,
       bordercolor: theme.line,
-      font: { family: "inherit", color: theme.ink },
+      font: { family, color: theme.ink },
       align: "left",
     },
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { color: theme.ink } },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: theme.quiet, activecolor: theme.accent },
+    legend: { orientation: "h", itemsizing: "constant", y: 1.02, yanchor: "bottom", x: 0, font: { color: theme.ink } },
     ...layout,
   };
   for (const key of new Set(["xaxis", "yaxis", ...Object.keys(layout).filter((k) => /^[xy]axis/.test(k))])) {
