@@ -3,7 +3,7 @@
 import { duration, plural } from "evomerge/format.js";
 import CandidateLink from "evomerge/parts/candidate_link.js";
 
-const STATES = { waiting: "waits", answering: "is answering", failed: "failed" };
+const STATES = { waiting: "waits", answering: "is answering" };
 
 export default {
   components: { CandidateLink },
@@ -24,7 +24,7 @@ export default {
         v-if="answer.capped" class="quiet" title="The limit of tokens ended it"> …</span></p>
       <p v-else-if="answer.state === 'done'" class="quiet">It said nothing.</p>
       <p v-else-if="answer.state === 'failed'" class="bad text-wrap">{{ answer.message }}</p>
-      <p v-else class="quiet"><span class="state" :class="'state-' + (answer.state === 'answering' ? 'busy' : 'waiting')">{{ word }}</span></p>
+      <p v-else class="quiet"><span class="state" :class="mark">{{ word }}</span></p>
       <p v-if="answer.state === 'done'" class="quiet small talk-facts">{{ facts }}</p>
     </section>`,
   computed: {
@@ -36,6 +36,9 @@ export default {
     },
     word() {
       return STATES[this.answer.state];
+    },
+    mark() {
+      return this.answer.state === "answering" ? "state-busy" : "state-waiting";
     },
     facts() {
       const { n_tokens: n, answer_s: seconds, templated, truncated } = this.answer;

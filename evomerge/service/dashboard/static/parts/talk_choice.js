@@ -20,9 +20,10 @@ const WITH = ["parents", "base", "sources"];
 /** Return what the address chooses; `chosen` of address.js. */
 export function readChoice({ one, all }) {
   const others = one("with");
+  const isAsked = (name) => (others ? others.split(",").includes(name) : DEFAULTS[name]);
   return {
     candidates: [...new Set(all("candidate"))].slice(0, MOST),
-    ...Object.fromEntries(WITH.map((name) => [name, others ? others.split(",").includes(name) : DEFAULTS[name]])),
+    ...Object.fromEntries(WITH.map((name) => [name, isAsked(name)])),
     system: one("system"),
     template: one("template") !== "off",
     tokens: within(one("tokens"), 1, 2048, DEFAULTS.tokens),
@@ -34,14 +35,13 @@ export function readChoice({ one, all }) {
 /** Return what stands in the address; what is as usual is left out. */
 export function toAddress(choice) {
   const others = WITH.filter((name) => choice[name]).join(",") || "nobody";
+  const unusual = (name) => [name, choice[name] === DEFAULTS[name] ? "" : choice[name]];
   return {
     candidate: choice.candidates,
     with: others === "base" ? "" : others,
     system: choice.system,
     template: choice.template ? "" : "off",
-    ...Object.fromEntries(
-      ["tokens", "temperature", "seed"].map((name) => [name, choice[name] === DEFAULTS[name] ? "" : choice[name]]),
-    ),
+    ...Object.fromEntries(["tokens", "temperature", "seed"].map(unusual)),
   };
 }
 

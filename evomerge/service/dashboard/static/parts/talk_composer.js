@@ -22,7 +22,8 @@ export default {
     <form class="card talk-composer" aria-label="Ask" @submit.prevent="ask">
       <TalkModels :run="run" :choice="choice" @change="$emit('change', $event)" />
       <div class="row-line">
-        <label class="talk-label" for="talk-prompt">{{ last ? "Go on with this conversation" : "Prompt" }}</label>
+        <label class="talk-label" for="talk-prompt">
+          {{ last ? "Go on with this conversation" : "Prompt" }}</label>
         <button v-if="last" type="button" class="link small" @click="$emit('anew')">Begin a new one</button>
       </div>
       <textarea id="talk-prompt" ref="prompt" class="talk-prompt" v-model="prompt" rows="3" maxlength="20000"
@@ -30,7 +31,8 @@ export default {
         @keydown.enter.ctrl.prevent="ask" @keydown.enter.meta.prevent="ask"></textarea>
       <Problem :error="problem" />
       <div class="row-line">
-        <button type="submit" class="button button-first" :disabled="!ready" :title="reason || 'Ctrl+Enter'">Ask</button>
+        <button type="submit" class="button button-first" :disabled="!ready"
+          :title="reason || 'Ctrl+Enter'">Ask</button>
         <span v-if="reason" class="quiet small">{{ reason }}</span>
         <span class="space"></span>
         <button type="button" class="link" :aria-expanded="settings" aria-controls="talk-settings"
@@ -38,16 +40,21 @@ export default {
       </div>
       <div v-show="settings" id="talk-settings" class="talk-settings">
         <label>Tokens at most
-          <input class="field" type="number" min="1" max="2048" step="1" :value="choice.tokens" @change="number('tokens', $event)" /></label>
+          <input class="field" type="number" min="1" max="2048" step="1" :value="choice.tokens"
+            @change="number('tokens', $event)" /></label>
         <label>Temperature
-          <input class="field" type="number" min="0" max="5" step="0.1" :value="choice.temperature" @change="number('temperature', $event)" /></label>
+          <input class="field" type="number" min="0" max="5" step="0.1" :value="choice.temperature"
+            @change="number('temperature', $event)" /></label>
         <label>Seed
-          <input class="field" type="number" min="0" step="1" :value="choice.seed" :disabled="!choice.temperature" @change="number('seed', $event)" /></label>
+          <input class="field" type="number" min="0" max="2147483647" step="1" :value="choice.seed"
+            :disabled="!choice.temperature" @change="number('seed', $event)" /></label>
         <label class="talk-check">
-          <input type="checkbox" :checked="choice.template" @change="set('template', $event.target.checked)" />
+          <input type="checkbox" :checked="choice.template"
+            @change="set('template', $event.target.checked)" />
           Chat template, where there is one</label>
         <label class="talk-system">System message
-          <input class="field" type="text" maxlength="4000" :value="choice.system" @change="set('system', $event.target.value)" /></label>
+          <input class="field" type="text" maxlength="4000" :value="choice.system"
+            @change="set('system', $event.target.value)" /></label>
       </div>
     </form>`,
   data: () => ({ prompt: "", settings: false }),

@@ -14,18 +14,27 @@ export default {
   template: `
     <aside class="card talk-history" aria-labelledby="talk-history">
       <h2 id="talk-history" class="card-title">Earlier prompts</h2>
-      <template v-if="talks === null"><q-skeleton v-for="n in 3" :key="n" type="text" height="32px" /></template>
+      <template v-if="talks === null">
+        <q-skeleton v-for="n in 3" :key="n" type="text" height="32px" />
+      </template>
       <p v-else-if="!talks.length" class="quiet">None yet.</p>
       <ul v-else>
         <li v-for="talk in talks" :key="talk.talk">
-          <button type="button" :aria-current="talk.talk === current ? 'true' : null" @click="$emit('open', talk.talk)">
+          <button type="button" :aria-current="talk.talk === current ? 'true' : null"
+            @click="$emit('open', talk.talk)">
             <span class="talk-line">{{ talk.prompt }}</span>
-            <span class="quiet small">{{ talk.by }}, {{ when(talk.asked_s) }} · {{ plural(talk.answers.length, "model") }}{{
-              talk.follows ? " · follows" : "" }}{{ talk.state === "waiting" ? " · waits" : "" }}</span>
+            <span class="quiet small">{{ facts(talk) }}</span>
           </button>
         </li>
       </ul>
       <button v-if="more" type="button" class="link" @click="$emit('more')">Show older ones</button>
     </aside>`,
-  methods: { plural, when },
+  methods: {
+    facts(talk) {
+      const found = [`${talk.by}, ${when(talk.asked_s)}`, plural(talk.answers.length, "model")];
+      if (talk.follows) found.push("follows");
+      if (talk.state === "waiting") found.push("waits");
+      return found.join(" · ");
+    },
+  },
 };

@@ -38,7 +38,8 @@ export default {
       <div class="row-line" role="group" aria-label="Who is asked too">
         <span class="talk-label">and</span>
         <label v-for="[key, label] in kinds" :key="key" class="talk-check">
-          <input type="checkbox" :checked="choice[key]" @change="$emit('change', { [key]: $event.target.checked })" />
+          <input type="checkbox" :checked="choice[key]"
+            @change="$emit('change', { [key]: $event.target.checked })" />
           {{ label }}</label>
       </div>
     </div>`,
@@ -73,9 +74,11 @@ export default {
     },
     /** Return the front's first candidates, and after them those that come next by its first objective. */
     async best() {
-      const { front, objectives } = await get(withQuery(path("runs", this.run, "front"), { points: 32, others: 0 }));
+      const few = { points: 32, others: 0 };
+      const { front, objectives } = await get(withQuery(path("runs", this.run, "front"), few));
       const [{ name, direction }] = objectives;
-      const query = { kind: "search", status: "done", sort: direction === "maximize" ? `-${name}` : name, limit: SUGGESTED };
+      const sort = direction === "maximize" ? `-${name}` : name;
+      const query = { kind: "search", status: "done", sort, limit: SUGGESTED };
       const { items } = await get(withQuery(path("runs", this.run, "candidates"), query));
       return [...new Set([...front.candidates.slice(0, SUGGESTED), ...items.map((item) => item.candidate)])];
     },

@@ -22,11 +22,13 @@ export default {
       </header>
       <div v-if="talk.state === 'waiting'" class="notice row-line" role="status">
         <span>{{ waits }}</span>
-        <button v-if="talk.waits_for === 'nobody' && operator" type="button" class="button" @click="$emit('answer')">
+        <button v-if="talk.waits_for === 'nobody' && operator" type="button" class="button"
+          @click="$emit('answer')">
           Answer it now</button>
       </div>
       <div class="talk-answers" :style="{ '--columns': Math.min(talk.answers.length, 4) }">
-        <TalkAnswer v-for="item in talk.answers" :key="item.model" :run="run" :answer="item" :same="same[item.model]" />
+        <TalkAnswer v-for="item in talk.answers" :key="item.model" :run="run" :answer="item"
+          :same="same[item.model]" />
       </div>
     </article>`,
   computed: {

@@ -23,13 +23,18 @@ export default {
         <span class="quiet">What the models say, before anything is exported.</span>
       </div>
       <Problem :error="error" />
-      <div class="talk-grid">
+      <p v-if="silent" class="card empty">
+        This run evolves networks from scratch. They are no language models, so that they answer no prompts.
+      </p>
+      <div v-else class="talk-grid">
         <div class="view">
-          <p v-if="talks && !talks.length" class="card empty">Nothing was asked yet. Choose candidates and ask them something.</p>
+          <p v-if="talks && !talks.length" class="card empty">
+            Nothing was asked yet. Choose candidates and ask them something.
+          </p>
           <TalkTurn v-for="talk in thread" :key="talk.talk" :run="run" :talk="talk" :operator="operator"
             @answer="answerNow(talk)" />
-          <TalkComposer :run="run" :choice="choice" :operator="operator" :busy="busy" :last="last" :problem="refused"
-            @change="change" @ask="ask" @anew="open(null)" />
+          <TalkComposer :run="run" :choice="choice" :operator="operator" :busy="busy" :last="last"
+            :problem="refused" @change="change" @ask="ask" @anew="open(null)" />
         </div>
         <TalkHistory :talks="talks" :current="current" :more="more" @open="open" @more="showMore" />
       </div>
@@ -44,6 +49,7 @@ export default {
     busy: false,
     error: null,
     refused: null,
+    silent: false,
   }),
   computed: {
     /** The turns of the conversation that is open, oldest first. */
@@ -105,24 +111,23 @@ export default {
     },
     async showMore() {
       try {
-        const page = await get(withQuery(path("runs", this.run, "talks"), { limit: SHOWN, before: this.more }));
+        const query = { limit: SHOWN, before: this.more };
+        const page = await get(withQuery(path("runs", this.run, "talks"), query));
         this.talks = [...this.talks, ...page.items];
         this.more = page.next;
       } catch (error) {
         this.error = error;
       }
     },
-    /** Choose somebody where the address names nobody, so that one can ask at once. */
+    /** Choose somebody where the address names nobody, so that one can ask at once; see if one can. */
     async suggest() {
-      if (this.choice.candidates.length) return;
-      const talk = this.find(this.current);
-      if (talk) {
-        this.change(fromTalk(talk));
-        return;
-      }
       try {
-        const { best_candidate: best } = await get(path("runs", this.run));
-        if (best) this.change({ candidates: [best] });
+        const { best_candidate: best, config } = await get(path("runs", this.run));
+        this.silent = Boolean(config?.network);
+        if (this.choice.candidates.length) return;
+        const talk = this.find(this.current);
+        if (talk) this.change(fromTalk(talk));
+        else if (best) this.change({ candidates: [best] });
       } catch {
         // The run's bar says what is wrong.
       }
@@ -143,7 +148,8 @@ export default {
     },
     /** Keep what was open in the browser's history. */
     push() {
-      history.pushState(null, "", withQuery(location.pathname, { ...toAddress(this.choice), talk: this.current }));
+      const query = { ...toAddress(this.choice), talk: this.current };
+      history.pushState(null, "", withQuery(location.pathname, query));
     },
     reread() {
       this.current = Number(chosen().one("talk")) || null;
@@ -154,7 +160,8 @@ export default {
       this.busy = true;
       this.refused = null;
       try {
-        const talk = await send("POST", path("runs", this.run, "talks"), toBody(this.choice, prompt, this.current));
+        const body = toBody(this.choice, prompt, this.current);
+        const talk = await send("POST", path("runs", this.run, "talks"), body);
         this.known[talk.talk] = talk;
         this.current = talk.talk;
         this.push();
