@@ -49,6 +49,21 @@ def test_a_star_that_is_taken_back_leaves_nothing(tmp_path: Path) -> None:
     assert remark_on(results.remarks(), "0-0") == Remark("0-0")
 
 
+def test_a_remark_on_a_known_candidate_does_not_read_the_whole_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeRun(tmp_path)
+    list(fake.start().drive())
+    folder = folder_of(fake)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunResults, "open", lambda _: pytest.fail("all of it was read"))
+        add_note(folder, "0-1", "dull")
+        set_star(folder, "0-1", on=True)
+    assert remark_on(RunResults.open(folder).remarks(), "0-1").starred
+    with pytest.raises(LedgerError, match="no candidate '9-9'"):
+        set_star(folder, "9-9", on=True)
+
+
 def test_a_driver_at_work_is_not_disturbed(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     expected = FakeRun(tmp_path / "other")
