@@ -6,7 +6,7 @@ import { brief, tails } from "evomerge/charts/names.js";
 import { count } from "evomerge/format.js";
 
 const ROW_PX = 24;
-const AROUND_PX = 104;
+const AROUND_PX = 92;
 const MOST_NUMBERS = 14;
 
 /**
@@ -23,7 +23,7 @@ export function drawCorrelations(element, correlations) {
   const whole = [...genes, ...objectives];
   const short = [...tails(genes), ...objectives];
   const rows = order.map((i) => order.map((j) => (i === j ? null : value[i][j])));
-  element.style.height = `${Math.max(6, order.length) * ROW_PX + AROUND_PX}px`;
+  element.style.height = `${Math.max(4, order.length) * ROW_PX + AROUND_PX}px`;
   const narrow = element.clientWidth < 500;
   const names = order.map((i) => plain(brief(short[i], narrow ? 14 : 26)));
   const numbers = order.length <= (narrow ? MOST_NUMBERS / 2 : MOST_NUMBERS);
@@ -47,11 +47,11 @@ export function drawCorrelations(element, correlations) {
         zmax: 1,
         xgap: 1,
         ygap: 1,
-        colorbar: colourbar("rank correlation", theme),
+        colorbar: colourbar("", theme),
       },
     ],
     layout: {
-      margin: { l: 48, r: 8, t: 44, b: 60 },
+      margin: { l: 48, r: 8, t: 32, b: 56 },
       xaxis: { tickvals: names.map((_, i) => i), ticktext: names, ...quietAxis },
       yaxis: { tickvals: names.map((_, i) => i), ticktext: names, autorange: "reversed", ...quietAxis },
       annotations: numbers ? figures(order, value, n, theme) : [],

@@ -93,7 +93,7 @@ export function drawNicheMap(element, niches, { onPick } = {}) {
   return plot(element, make, { label, on: { click } });
 }
 
-/** Return Plotly's settings of a colour bar above a chart. */
+/** Return Plotly's settings of a colour bar above a chart; `title` may be empty. */
 export function colourbar(title, theme) {
   return {
     orientation: "h",
@@ -109,7 +109,7 @@ export function colourbar(title, theme) {
     xpad: 0,
     ypad: 0,
     outlinewidth: 0,
-    title: { text: title, side: "top", font: { size: 11, color: theme.quiet } },
+    title: title ? { text: title, side: "top", font: { size: 11, color: theme.quiet } } : undefined,
     tickfont: { size: 10, color: theme.quiet },
     nticks: 4,
   };

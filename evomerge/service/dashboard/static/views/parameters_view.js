@@ -38,7 +38,7 @@ export default {
           <span class="space"></span>
           <span class="quiet">{{ rests }}</span>
         </div>
-        <p v-if="parameters.note" class="notice">{{ parameters.note }}</p>
+        <div v-if="parameters.note" class="notice">{{ parameters.note }}</div>
         <section class="card" aria-labelledby="importance-title">
           <div class="card-title">
             <h2 id="importance-title">What matters for {{ shown }}</h2>
@@ -48,7 +48,7 @@ export default {
           <p v-if="importance.reason" class="empty">{{ importance.reason }}</p>
           <template v-else>
             <ChartBox :draw="drawImportance" :data="importance" :options="importanceOptions" />
-            <p class="quiet">
+            <p class="quiet" style="margin: 8px 0 0">
               Hatched bars aren't above the dashed line, which the largest of ten random numbers reaches:
               such a gene may mean nothing.
               <template v-if="hidden">The table below has {{ plural(hidden, "more gene") }}.</template>
