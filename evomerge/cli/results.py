@@ -199,10 +199,20 @@ def _score_rows(
                 yield split, f"  {name}", interval(e.value, e.low, e.high), e.n
 
 
-def report(run: RunArgument, json: JsonOption = False) -> None:
+def report(
+    run: RunArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="Where the page goes; report.html in RUN if absent."
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
     """Compare the best found with base, sources and their uniform average on the test split.
 
-    The search never sees that split; each look at it is recorded.
+    The search never sees that split; each look at it is recorded. The same, with front, course,
+    coefficients, recipe and provenance, becomes one HTML file to send around.
     """
     from evomerge.runs.report import make_report
 
@@ -210,8 +220,11 @@ def report(run: RunArgument, json: JsonOption = False) -> None:
     found = make_report(path, on_model=lambda label, i, n: say(f"scoring {label} ({i} of {n})"))
     if json:
         print_json(found.to_dict())
-        return
-    _print_report(found)
+    else:
+        _print_report(found)
+    from evomerge.service.reports import write_report
+
+    say(f"report: {write_report(path, found, out or path / 'report.html')}")
 
 
 def export(

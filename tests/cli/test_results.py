@@ -197,6 +197,12 @@ def test_report_compares_the_best_with_its_parents_on_the_test_split(toy_run: st
     assert "best found" in out
     assert "minus" in out
     assert "opened 2 times" in err
+    assert "report: runs/toy/report.html" in err
+    assert "best found" in Path(toy_run, "report.html").read_text()
+    # The table is there all the same: looking at the test split can't be taken back.
+    out, err = call("report", toy_run, "--out", f"{toy_run}/run.json/report.html", code=2)
+    assert "minus" in out
+    assert "can't be written to runs/toy/run.json/report.html" in err
 
 
 def test_an_exported_best_scores_what_the_search_saw(toy_run: str, workspace: Path) -> None:
