@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from sqlalchemy import Connection, Text, cast, select
 
+from evomerge.recipes.paths import PATH
 from evomerge.recipes.phases import PHASE
 from evomerge.recipes.segments import SEGMENTS
 from evomerge.runs.ledger import tables
@@ -67,7 +68,8 @@ def gene_columns(
     """Return genes in the order of the search space, those that count in any genome.
 
     Segments of a flattened model have no genes of their own; in their place stands the mean weight
-    of each input over the model. Evolved networks have none at all.
+    of each input over the model. In the place of a path stand its steps, how many of them are
+    layers of each source, and their mean scale. Evolved networks have none at all.
 
     Args:
         space: The run's search space, plain.
@@ -75,8 +77,11 @@ def gene_columns(
     """
     if "lineage" in space:
         return ()
-    described = {gene["name"]: gene for gene in _described(space)}
-    counting = [_counting(genome, described, space.get(SEGMENTS)) for genome in genomes]
+    plain = list(_spaces(space))
+    described = {gene["name"]: gene for part in plain for gene in part.get("genes", ())}
+    segments = next((part[SEGMENTS] for part in plain if SEGMENTS in part), None)
+    sources = {name: None for part in plain for name, _ in part.get(PATH, {}).get("choices", ())}
+    counting = [_counting(genome, described, segments, list(sources)) for genome in genomes]
     columns = []
     for name in dict.fromkeys([*described, *(gene for genome in counting for gene in genome)]):
         values = [genome.get(name, _ABSENT) for genome in counting]
@@ -99,23 +104,26 @@ def _genomes(
             yield name, json.loads(text or "null")
 
 
-def _described(space: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Give the genes of a space, or of the spaces of a search in phases."""
-    yield from space.get("genes", ())
+def _spaces(space: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Give a space, and the spaces of a search in phases."""
+    yield space
     for part in space.get("phases", ()):
-        yield from _described(part)
+        yield from _spaces(part)
 
 
 def _counting(
     genome: Mapping[str, Any],
     described: Mapping[str, Mapping[str, Any]],
     segments: Mapping[str, Any] | None,
+    sources: Sequence[str],
 ) -> dict[str, Any]:
     """Return the values of a genome that are numbers or choices, and that count."""
     found: dict[str, Any] = {}
     for name, value in genome.items():
         if segments is not None and name == segments["name"]:
             found |= _mean_weights(name, value, segments)
+        elif name == PATH:
+            found |= _steps(value, sources)
         elif name in described or (name != PHASE and isinstance(value, bool | int | float | str)):
             found[name] = value
     # A gene stands after the one that it depends on, which may have gone before it.
@@ -139,6 +147,17 @@ def _mean_weights(name: str, value: Any, segments: Mapping[str, Any]) -> dict[st
         means = lengths @ weights / lengths.sum()
         for source, mean in zip(segments["inputs"], means.tolist(), strict=True):
             found[f"{label}.{source}"] = mean
+    return found
+
+
+def _steps(path: Sequence[Sequence[Any]], sources: Sequence[str]) -> dict[str, float]:
+    """Return what there is to count in a path of (source, layer, scale)."""
+    found: dict[str, float] = {f"{PATH}.steps": len(path)}
+    for source in sources:
+        found[f"{PATH}.layers.{source}"] = sum(step[0] == source for step in path)
+    scales = [float(step[2]) for step in path if len(step) > 2]
+    if scales:
+        found[f"{PATH}.mean_scale"] = sum(scales) / len(scales)
     return found
 
 

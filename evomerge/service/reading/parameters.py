@@ -1,12 +1,13 @@
 """Which genes of a run matter, how scores lie along them, and what rises together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from evomerge.errors import ServiceError, nearest
+from evomerge.recipes.paths import PATH
 from evomerge.recipes.segments import SEGMENTS
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.service.reading.columns import Array, Columns, Indices
@@ -27,6 +28,10 @@ _CELLS = 20_000
 """Genes times candidates of importances: they take time for each value of each gene."""
 _FEWEST_USED = 400
 _BEST, _MOST_BEST = 0.1, 0.3
+_OF_PATHS = (
+    "A candidate is a path through layers. What is shown in the place of genes is its number of "
+    "steps, how many of them are layers of each source, and their mean scale."
+)
 _OF_SEGMENTS = (
     "A candidate is a list of segments of the flattened model. What is shown in the place of genes "
     "is the mean weight of each input over the model."
@@ -69,7 +74,7 @@ def parameters_of(
     objectives = columns.objectives.all
     return {
         "reason": reason,
-        "note": _OF_SEGMENTS if SEGMENTS in run.row.space else "",
+        "note": _note(run.row.space),
         "counts": {"scored": len(rows), "shown": len(shown), "used": len(used)},
         "objectives": [{"name": item.name, "direction": item.direction} for item in objectives],
         "genes": [_described(gene) for gene in ordered],
@@ -102,6 +107,11 @@ def _reason(run: FollowedRun, rows: Indices, genes: Sequence[GeneColumn]) -> str
     if not len(rows):
         return "No candidate has scores yet."
     return "" if genes else "The candidates of this search have no genes."
+
+
+def _note(space: Mapping[str, Any]) -> str:
+    """Return what stands in the place of genes, where something does."""
+    return _OF_SEGMENTS if SEGMENTS in space else _OF_PATHS if PATH in space else ""
 
 
 def _most_used(n_genes: int) -> int:

@@ -88,6 +88,27 @@ def test_segments_show_the_mean_weight_of_each_input() -> None:
     assert [gene.name for gene in one] == ["s.x", "s.y"]
 
 
+def test_paths_show_what_there_is_to_count() -> None:
+    choices = [["x", 0], ["x", 1], ["y", 0]]
+    space = {"phases": [{"genes": []}, {"genes": [], "path": {"choices": choices, "max_steps": 4}}]}
+    found = gene_columns(
+        space,
+        [
+            {"phase": 1, "path": [["x", 0, 1.0], ["y", 0, 0.5], ["x", 1, 0.75]]},
+            {"phase": 1, "path": [["y", 0, 2.0]]},
+            {"phase": 0},
+        ],
+    )
+    values = {gene.name: gene.values.tolist()[:2] for gene in found}
+    assert values == {
+        "path.steps": [3, 1],
+        "path.layers.x": [2, 0],
+        "path.layers.y": [1, 1],
+        "path.mean_scale": [0.75, 2.0],
+    }
+    assert all(np.isnan(gene.values[2]) for gene in found)
+
+
 def test_networks_have_no_genes() -> None:
     genomes = [{"parents": ["a", "b"], "weight": 0.3, "cut": 12, "seed": 5}]
     assert gene_columns({"genes": [], "lineage": {"network": "mlp"}}, genomes) == ()
