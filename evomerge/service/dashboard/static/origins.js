@@ -23,6 +23,10 @@ export async function startsOf(run) {
     get(withQuery(address, { kind: "reference", status: "done", limit: 30 })),
   ]);
   const isModel = (item) => /^warm:(base$|parent:)/.test(item.origin);
-  const items = [...warm.items.filter(isModel), ...references.items, ...warm.items.filter((item) => !isModel(item))];
+  const items = [
+    ...warm.items.filter(isModel),
+    ...references.items,
+    ...warm.items.filter((item) => !isModel(item)),
+  ];
   return new Map(items.map((item) => [item.candidate, item.origin]));
 }

@@ -42,7 +42,8 @@ export async function drawCoefficients(element, item, { minus = null } = {}) {
   const table = item.segments ? bySegment(item) : byLayer(item, minus);
   element.style.height = `${table.rows.length * ROW_PX + AROUND_PX}px`;
   const what = `${item.option} of ${item.method}`;
-  const label = `Heat map: ${minus ? `difference in ${what}` : what}, ${table.rows.length} rows by ${table.over}`;
+  const shown = minus ? `difference in ${what}` : what;
+  const label = `Heat map: ${shown}, ${table.rows.length} rows by ${table.over}`;
   const make = (theme) => {
     const [trace] = traces(table, theme, minus !== null);
     return { traces: [trace], layout: { ...layout(table), annotations: numbers(table, trace) } };
@@ -67,12 +68,18 @@ function byLayer(item, minus) {
   const z = item.rows.map((row) => {
     const theirs = other.get(named(row));
     return line(row).map((value, i) =>
-      !minus || value === null ? value : theirs?.[i] === undefined || theirs[i] === null ? null : value - theirs[i],
+      !minus || value === null
+        ? value
+        : theirs?.[i] === undefined || theirs[i] === null
+          ? null
+          : value - theirs[i],
     );
   });
   const places = columns.map((name) => (/^\d/.test(name) ? `layer ${name}` : name));
   const step = Math.ceil(columns.length / MOST_TICKS);
-  const shown = columns.map((name, i) => [i, name]).filter(([i]) => i % step === 0 || i === columns.length - 1);
+  const shown = columns
+    .map((name, i) => [i, name])
+    .filter(([i]) => i % step === 0 || i === columns.length - 1);
   return {
     rows: item.rows.map(named),
     x: columns.map((_, i) => i),

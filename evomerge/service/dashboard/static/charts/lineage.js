@@ -97,16 +97,23 @@ function drawEdge(svg, from, to) {
   const [x1, y1] = [from.x + WIDTH, from.y + HEIGHT / 2];
   const [x2, y2] = [to.x, to.y + HEIGHT / 2];
   const bend = Math.max(24, Math.abs(x2 - x1) / 2);
-  svg.append(shape("path", { d: `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`, class: "flow" }));
+  svg.append(
+    shape("path", { d: `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`, class: "flow" }),
+  );
 }
 
 function drawNode(node, { x, y }, own, sign) {
   const box = shape("g", { class: `node node-${node.status}${own ? " node-own" : ""}` });
   const values = Object.entries(node.objectives).map(([, number]) => score(number.value));
-  const said = node.status === "failed" ? "failed" : node.status === "pending" ? "not scored yet" : values.join("  ");
+  const said =
+    node.status === "failed" ? "failed" : node.status === "pending" ? "not scored yet" : values.join("  ");
   box.append(
     shape("rect", { x, y, width: WIDTH, height: HEIGHT, rx: 4 }),
-    shape("text", { x: x + 8, y: y + 16, class: "name" }, cut(`${node.candidate}${sign ? ` ${sign}` : ""}`, 17)),
+    shape(
+      "text",
+      { x: x + 8, y: y + 16, class: "name" },
+      cut(`${node.candidate}${sign ? ` ${sign}` : ""}`, 17),
+    ),
     shape("text", { x: x + 8, y: y + 31, class: "small" }, cut(said, 20)),
     shape("title", {}, titleOf(node)),
   );

@@ -24,7 +24,10 @@ export function drawRoute(element, route) {
     ...route.runs.map((run) => ({ lane: run.lane, text: layersOf(run), ...numbersOf(run) })),
     ...(route.norm === route.head
       ? [{ lane: route.head, text: "norm, head" }]
-      : [{ lane: route.norm, text: "norm" }, { lane: route.head, text: "head" }]),
+      : [
+          { lane: route.norm, text: "norm" },
+          { lane: route.head, text: "head" },
+        ]),
   ];
   let x = LEFT;
   for (const stop of stops) {
@@ -42,7 +45,12 @@ export function drawRoute(element, route) {
     height += STRIP + SQUARE * (Math.ceil(lane.counts.length / perRow) - 1) + 4;
     return at;
   });
-  const svg = canvas(element, Math.max(width, Math.min(element.clientWidth, LEFT + perRow * SQUARE)), height, route.sentence);
+  const svg = canvas(
+    element,
+    Math.max(width, Math.min(element.clientWidth, LEFT + perRow * SQUARE)),
+    height,
+    route.sentence,
+  );
   svg.setAttribute("role", "img");
   const places = new Map(route.lanes.map((lane, i) => [lane.letter, i]));
   route.lanes.forEach((lane, i) => drawLane(svg, lane, i, width));
@@ -61,7 +69,10 @@ function layersOf(run) {
 /** Return what stands above and below a box: numbers that aren't 1. */
 function numbersOf(run) {
   const above = [run.scale === 1 ? "" : `×${exact(run.scale)}`, run.times > 1 ? `↻${run.times}` : ""];
-  const below = [run.qk === 1 ? "" : `qk ${exact(run.qk)}`, run.write === 1 ? "" : `write ${exact(run.write)}`];
+  const below = [
+    run.qk === 1 ? "" : `qk ${exact(run.qk)}`,
+    run.write === 1 ? "" : `write ${exact(run.write)}`,
+  ];
   return { above: above.filter(Boolean).join(" "), below: below.filter(Boolean).join(" ") };
 }
 
@@ -105,15 +116,22 @@ function drawStop(svg, stop, place) {
     shape("rect", { ...box, class: "stop", style: `fill:${colour(place)};stroke:${colour(place)}` }),
     shape("text", { x: centre, y: y + 4, class: "middle" }, stop.text),
   );
-  if (stop.above) svg.append(shape("text", { x: centre, y: y - BOX / 2 - 4, class: "middle small" }, stop.above));
-  if (stop.below) svg.append(shape("text", { x: centre, y: y + BOX / 2 + 12, class: "middle small" }, stop.below));
+  if (stop.above)
+    svg.append(shape("text", { x: centre, y: y - BOX / 2 - 4, class: "middle small" }, stop.above));
+  if (stop.below)
+    svg.append(shape("text", { x: centre, y: y + BOX / 2 + 12, class: "middle small" }, stop.below));
 }
 
 /** Draw a square a layer of a source: filled where it is taken, with how often. */
 function drawStrip(svg, lane, place, y, perRow) {
   const used = lane.counts.filter((n) => n > 0).length;
   const of = lane.depth === null ? "" : ` of ${lane.depth}`;
-  const facts = used ? `${used}${of} layers in ${plural(lane.counts.reduce((a, b) => a + b, 0), "step")}` : "no layers";
+  const facts = used
+    ? `${used}${of} layers in ${plural(
+        lane.counts.reduce((a, b) => a + b, 0),
+        "step",
+      )}`
+    : "no layers";
   const note = lane.note ? ` (${lane.note})` : "";
   svg.append(
     shape("text", { x: 4, y: y + 12, class: "name" }, cut(`${lane.letter}  ${lane.name}`, 15)),
@@ -127,8 +145,13 @@ function drawStrip(svg, lane, place, y, perRow) {
       height: SQUARE - 2,
       rx: 2,
     };
-    const square = shape("rect", n ? { ...at, class: "taken", style: `fill:${colour(place)}` } : { ...at, class: "skipped" });
-    square.append(shape("title", {}, `layer ${layer}: ${n ? `taken ${n === 1 ? "once" : `${n} times`}` : "skipped"}`));
+    const square = shape(
+      "rect",
+      n ? { ...at, class: "taken", style: `fill:${colour(place)}` } : { ...at, class: "skipped" },
+    );
+    square.append(
+      shape("title", {}, `layer ${layer}: ${n ? `taken ${n === 1 ? "once" : `${n} times`}` : "skipped"}`),
+    );
     svg.append(square);
     if (n > 1) {
       const text = n > 9 ? "+" : String(n);

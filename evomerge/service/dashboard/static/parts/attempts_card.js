@@ -14,12 +14,16 @@ export default {
         <thead><tr>
           <th scope="col">split</th><th scope="col">state</th><th scope="col" class="number">merge</th>
           <th scope="col" class="number">score</th><th scope="col" class="number">tokenise</th>
-          <th scope="col" class="number">wait</th><th scope="col">worker</th><th scope="col" class="number">finished</th>
+          <th scope="col" class="number">wait</th><th scope="col">worker</th>
+          <th scope="col" class="number">finished</th>
         </tr></thead>
         <tbody><tr v-for="item in detail.tries">
-          <td>{{ item.split }}</td><td><span class="state" :class="'state-' + item.status">{{ item.status }}</span></td>
-          <td class="number">{{ duration(item.merge_s) }}</td><td class="number">{{ duration(item.score_s) }}</td>
-          <td class="number">{{ duration(item.tokenise_s) }}</td><td class="number">{{ duration(item.wait_s) }}</td>
+          <td>{{ item.split }}</td>
+          <td><span class="state" :class="'state-' + item.status">{{ item.status }}</span></td>
+          <td class="number">{{ duration(item.merge_s) }}</td>
+          <td class="number">{{ duration(item.score_s) }}</td>
+          <td class="number">{{ duration(item.tokenise_s) }}</td>
+          <td class="number">{{ duration(item.wait_s) }}</td>
           <td>{{ item.worker }}</td><td class="number">{{ when(item.finished_s) }}</td>
         </tr></tbody>
       </table></div>

@@ -18,7 +18,8 @@ export default {
     query: { type: Object, default: () => ({}) },
   },
   template: `
-    <span class="candidate-link"><a :href="address">{{ candidate }}</a><RemarkMarks :remark="remark" /></span>`,
+    <span class="candidate-link"><a :href="address">{{ candidate }}</a><RemarkMarks :remark="remark"
+      /></span>`,
   computed: {
     address() {
       return candidatePage(this.run, this.candidate, this.query);

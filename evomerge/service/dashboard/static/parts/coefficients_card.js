@@ -30,7 +30,8 @@ export { HeatMap };
 /** Say why a candidate has no coefficients. */
 export function whyNone(detail) {
   if (detail.kind === "reference") return "A source as it is: nothing is merged.";
-  if (detail.recipe.evomerge_lineage) return "An evolved network: it is made by mutation and crossover of whole networks.";
+  const { base, sources } = detail.recipe;
+  if (sources[base]?.path.startsWith("network:")) return "A network with random weights; the search begins with it.";
   if (detail.route) return "No stage merges weights; layers are taken as they are, see the route.";
   return "Its methods have no numbers by source.";
 }
@@ -44,7 +45,8 @@ export default {
         <span v-if="methods" class="quiet">{{ methods }}</span></div>
       <p v-if="!detail.coefficients.length" class="quiet flush">{{ why }}</p>
       <template v-for="item in maps" :key="item.stage + item.option">
-        <h3>{{ titleOf(item) }}{{ " " }}<span class="quiet">by {{ item.segments ? 'segment' : 'layer' }} and source</span></h3>
+        <h3>{{ titleOf(item) }}{{ " " }}<span class="quiet">by {{ item.segments ? 'segment' : 'layer' }} and
+          source</span></h3>
         <HeatMap :item="item" />
       </template>
       <div v-if="numbers.length" class="table-wrap"><table class="plain narrow">
@@ -60,15 +62,19 @@ export default {
     },
     methods() {
       const stages = new Map(this.detail.coefficients.map((item) => [item.stage, item.method]));
-      return [...stages].map(([stage, method]) => (stages.size > 1 ? `${stage}: ${method}` : method)).join(", ");
+      return [...stages]
+        .map(([stage, method]) => (stages.size > 1 ? `${stage}: ${method}` : method))
+        .join(", ");
     },
     maps() {
       return this.detail.coefficients.filter((item) => !isFlat(item));
     },
     numbers() {
       return this.detail.coefficients
-        .filter(isFlat)
-        .flatMap((item) => flatRows(item).map(([input, value]) => ({ title: this.titleOf(item), input, value })));
+        .filter((item) => isFlat(item) && item.option !== "seed")
+        .flatMap((item) =>
+          flatRows(item).map(([input, value]) => ({ title: this.titleOf(item), input, value })),
+        );
     },
   },
   methods: {

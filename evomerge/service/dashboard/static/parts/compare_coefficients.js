@@ -20,7 +20,8 @@ export default {
         <h3>{{ option }}</h3>
         <div class="grid">
           <div v-for="(item, i) in details" :key="item.candidate">
-            <p class="quiet flush">{{ i + 1 }}: {{ item.candidate }}{{ minusOf(item, option) ? " − " + details[0].candidate : "" }}</p>
+            <p class="quiet flush">{{ i + 1 }}:
+              {{ item.candidate }}{{ minusOf(item, option) ? " − " + details[0].candidate : "" }}</p>
             <HeatMap v-if="find(item, option)" :item="find(item, option)" :minus="minusOf(item, option)" />
             <p v-else class="quiet flush">It has no such coefficients.</p>
           </div>

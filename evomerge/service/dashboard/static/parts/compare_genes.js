@@ -11,10 +11,13 @@ export default {
     <section class="card" aria-labelledby="genes-title">
       <div class="card-title"><h2 id="genes-title">Genes that differ</h2>
         <span class="quiet">{{ count(rows.length) }} of {{ count(places.length) }}</span></div>
-      <p v-if="!rows.length" class="quiet flush">{{ places.length ? "None: they are the same." : "None of them has a genome." }}</p>
-      <div v-else class="table-wrap" tabindex="0" role="region" aria-label="Genes that differ"><table class="plain">
+      <p v-if="!rows.length" class="quiet flush">
+        {{ places.length ? "None: they are the same." : "None of them has a genome." }}</p>
+      <div v-else class="table-wrap" tabindex="0" role="region" aria-label="Genes that differ">
+      <table class="plain">
         <thead><tr><th scope="col">gene</th>
-          <th v-for="(item, i) in details" scope="col" class="number">{{ i + 1 }}: {{ item.candidate }}</th></tr></thead>
+          <th v-for="(item, i) in details" scope="col" class="number">{{ i + 1 }}: {{ item.candidate }}</th>
+          </tr></thead>
         <tbody><tr v-for="row in shown" :key="row.place">
           <th scope="row" class="text-wrap">{{ row.place }}</th>
           <td v-for="value in row.values" class="number">{{ said(value) }}</td></tr></tbody>

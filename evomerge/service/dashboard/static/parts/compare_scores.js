@@ -14,14 +14,17 @@ export default {
   template: `
     <section class="card" aria-labelledby="compared-title">
       <div class="card-title"><h2 id="compared-title">Scores</h2>
-        <span class="quiet">{{ split }} split, 95 % intervals; differences to {{ first.candidate }} are paired</span></div>
+        <span class="quiet">{{ split }} split, 95 % intervals; differences to {{ first.candidate }} are
+          paired</span></div>
       <Problem :error="error" />
-      <div class="table-wrap" tabindex="0" role="region" aria-label="Scores side by side"><table class="plain compared">
+      <div class="table-wrap" tabindex="0" role="region" aria-label="Scores side by side">
+      <table class="plain compared">
         <thead><tr><th scope="col">objective or task</th>
           <th v-for="(item, i) in details" scope="col">{{ i + 1 }}: {{ item.candidate }}</th></tr></thead>
         <tbody>
           <tr v-for="name in objectives" :key="'o ' + name">
-            <th scope="row">{{ name }} <span class="quiet">{{ directions[name] === "minimize" ? "↓" : "↑" }}</span></th>
+            <th scope="row">{{ name }} <span
+              class="quiet">{{ directions[name] === "minimize" ? "↓" : "↑" }}</span></th>
             <td v-for="item in details">{{ interval(of(item.objectives, name)) }}
               <div v-if="item !== first" class="quiet">{{ simple(item, name) }}</div></td>
           </tr>
@@ -56,7 +59,9 @@ export default {
       return [...new Map(all).values()];
     },
     range() {
-      const all = Object.values(this.found).flatMap((tasks) => Object.values(tasks).map((task) => task.difference));
+      const all = Object.values(this.found).flatMap((tasks) =>
+        Object.values(tasks).map((task) => task.difference),
+      );
       return rangeOf(all, { zero: true });
     },
     asked() {

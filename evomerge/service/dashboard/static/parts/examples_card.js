@@ -26,7 +26,8 @@ export default {
     <section class="card" aria-labelledby="examples-title" id="examples">
       <div class="card-title"><h2 id="examples-title">Examples</h2>
         <span v-if="page && page.against" class="quiet">against {{ page.against }}:
-          {{ count(page.counts.won) }} won, {{ count(page.counts.lost) }} lost of {{ count(page.counts.examples) }}</span>
+          {{ count(page.counts.won) }} won, {{ count(page.counts.lost) }} lost of
+            {{ count(page.counts.examples) }}</span>
         <span v-else-if="page" class="quiet">{{ plural(page.counts.examples, "example") }}</span>
         <span class="space"></span>
         <label class="quiet">task <select class="select" :value="task" aria-label="Task of the examples"
@@ -49,15 +50,20 @@ export default {
         <ol class="examples">
           <li v-for="item in items" :key="item.index" class="example">
             <div class="example-head">
-              <span v-if="item.outcome" class="verdict" :class="'verdict-' + item.outcome">{{ signs[item.outcome] }}</span>
+              <span v-if="item.outcome" class="verdict"
+                :class="'verdict-' + item.outcome">{{ signs[item.outcome] }}</span>
               <span class="quiet">example {{ item.index }}</span>
-              <span class="quiet">{{ page.metric }} {{ score(item.value) }}<template v-if="item.against_value !== null">,
+              <span class="quiet">{{ page.metric }} {{ score(item.value) }}<template
+                v-if="item.against_value !== null">,
                 {{ page.against }} {{ score(item.against_value) }}</template></span>
             </div>
             <dl>
-              <template v-if="item.prompt !== null"><dt>prompt</dt><dd class="text-wrap mono">{{ item.prompt }}</dd></template>
-              <template v-if="item.expected !== null"><dt>expected</dt><dd class="text-wrap mono">{{ item.expected }}</dd></template>
-              <template v-if="item.answer !== null"><dt>{{ candidate }}</dt><dd class="text-wrap mono">{{ shown(item.answer) }}</dd></template>
+              <template v-if="item.prompt !== null"><dt>prompt</dt>
+              <dd class="text-wrap mono">{{ item.prompt }}</dd></template>
+              <template v-if="item.expected !== null"><dt>expected</dt>
+              <dd class="text-wrap mono">{{ item.expected }}</dd></template>
+              <template v-if="item.answer !== null"><dt>{{ candidate }}</dt>
+              <dd class="text-wrap mono">{{ shown(item.answer) }}</dd></template>
               <template v-if="item.against_answer !== null"><dt>{{ page.against }}</dt>
                 <dd class="text-wrap mono">{{ shown(item.against_answer) }}</dd></template>
             </dl>
@@ -65,7 +71,8 @@ export default {
         </ol>
         <p v-if="items.length && !answered" class="quiet flush small">
           Answers are kept of the finalists' validation and test only.</p>
-        <button v-if="page.next !== null" type="button" class="button button-quiet" :disabled="busy" @click="more">
+        <button v-if="page.next !== null" type="button" class="button button-quiet" :disabled="busy"
+          @click="more">
           More ({{ count(page.total - items.length) }} left)</button>
       </template>
     </section>`,
@@ -79,7 +86,10 @@ export default {
     },
     nothing() {
       if (!this.page.counts.examples) return `Not scored on the ${this.split} split.`;
-      return { won: "It wins no example.", lost: "It loses no example." }[this.outcome] ?? "Both score alike on all examples.";
+      return (
+        { won: "It wins no example.", lost: "It loses no example." }[this.outcome] ??
+        "Both score alike on all examples."
+      );
     },
   },
   watch: { asked: { handler: "load", immediate: true } },
@@ -96,7 +106,14 @@ export default {
     /** Without another one that has scores on the same examples, all are shown. */
     async fetch(query) {
       const address = path("runs", this.run, "examples", this.candidate);
-      const asked = { against: this.against, task: this.task, split: this.split, limit: PAGE, wait_s: 0, ...query };
+      const asked = {
+        against: this.against,
+        task: this.task,
+        split: this.split,
+        limit: PAGE,
+        wait_s: 0,
+        ...query,
+      };
       const found = await get(withQuery(address, { ...asked, outcome: this.against ? this.outcome : "all" }));
       if (found.against || found.total || !found.counts.examples) return found;
       return await get(withQuery(address, { ...asked, outcome: "all" }));
@@ -105,7 +122,9 @@ export default {
       clearTimeout(this.timer);
       const asked = this.asked;
       try {
-        const page = await this.fetch({ limit: Math.max(PAGE, Math.min(this.again ? this.items.length : 0, 200)) });
+        const page = await this.fetch({
+          limit: Math.max(PAGE, Math.min(this.again ? this.items.length : 0, 200)),
+        });
         if (asked !== this.asked) return;
         this.page = page;
         this.items = page.items;

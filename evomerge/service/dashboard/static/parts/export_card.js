@@ -14,7 +14,7 @@ const AGAIN_MS = 1500;
 
 export default {
   components: { Problem },
-  props: { run: String, candidate: String },
+  props: { run: String, candidate: String, network: Boolean },
   template: `
     <section class="card" aria-labelledby="export-title">
       <div class="card-title"><h2 id="export-title">Export</h2></div>
@@ -29,13 +29,21 @@ export default {
       <ul v-if="jobs.length" class="export-jobs" aria-live="polite">
         <li v-for="job in jobs" :key="job.job_id" class="row-line">
           <span class="state" :class="'state-' + job.state">{{ job.state }}</span>
-          <a v-if="job.download" class="text-wrap" :href="job.download.url" download>{{ job.download.file }}</a>
+          <a v-if="job.download" class="text-wrap" :href="job.download.url"
+            download>{{ job.download.file }}</a>
           <span v-if="job.download" class="quiet">{{ bytes(job.download.bytes) }}</span>
-          <span v-if="job.message" class="text-wrap" :class="{ bad: job.state === 'failed' }">{{ job.message }}</span>
+          <span v-if="job.message" class="text-wrap"
+            :class="{ bad: job.state === 'failed' }">{{ job.message }}</span>
         </li>
       </ul>
     </section>`,
-  data: () => ({ format: "hf", jobs: [], error: null, busy: false, operator: null, formats: FORMATS }),
+  data: () => ({ format: "hf", jobs: [], error: null, busy: false, operator: null }),
+  computed: {
+    formats() {
+      if (!this.network) return FORMATS;
+      return [["hf", "its weights (.tar)"], FORMATS[1]];
+    },
+  },
   async mounted() {
     this.operator = await mayOperate().catch(() => false);
   },

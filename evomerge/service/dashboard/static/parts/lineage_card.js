@@ -16,17 +16,20 @@ export default {
     <section class="card" aria-labelledby="lineage-title">
       <div class="card-title"><h2 id="lineage-title">Lineage</h2>
         <span v-if="lineage && alone" class="quiet">neither parents nor children</span>
-        <span v-else-if="lineage" class="quiet">{{ count(lineage.nodes.length - 1) }} relatives{{ more }}</span>
+        <span v-else-if="lineage" class="quiet">{{ count(lineage.nodes.length - 1) }}
+          relatives{{ more }}</span>
         <span class="space"></span>
         <label v-for="[key, label] in [['up', 'ancestors'], ['down', 'descendants']]" class="quiet">
-          {{ label }} <select v-model.number="depth[key]" class="select" :aria-label="'Generations of ' + label">
+          {{ label }} <select v-model.number="depth[key]" class="select"
+            :aria-label="'Generations of ' + label">
             <option v-for="n in depths" :value="n">{{ n }}</option></select></label>
       </div>
       <Problem :error="error" />
       <q-skeleton v-if="!lineage && !error" height="80px" square />
       <div v-show="lineage && !alone" ref="drawing" class="scroll-box lineage" tabindex="0" role="region"
         aria-label="Family of the candidate"></div>
-      <p v-if="lineage && alone" class="quiet flush">It was drawn without a parent, and nothing was made from it.</p>
+      <p v-if="lineage && alone" class="quiet flush">It was drawn without a parent, and nothing was made from
+        it.</p>
     </section>`,
   data: () => ({ lineage: null, error: null, depth: { up: 3, down: 2 }, depths: DEPTHS }),
   computed: {

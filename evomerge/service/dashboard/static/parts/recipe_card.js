@@ -16,14 +16,16 @@ export default {
       <div class="card-title"><h2 id="recipe-title">Recipe</h2>
         <span class="quiet">{{ hint }}</span><span class="space"></span>
         <span class="either" role="group" aria-label="Form of the recipe">
-          <button v-for="[name, label] in formats" type="button" :aria-pressed="format === name" @click="format = name">
+          <button v-for="[name, label] in formats" type="button" :aria-pressed="format === name"
+            @click="format = name">
             {{ label }}</button></span>
         <button type="button" class="button button-quiet" :disabled="!text" @click="copy">Copy</button>
         <span class="quiet" role="status">{{ said }}</span>
       </div>
       <Problem :error="error" />
       <q-skeleton v-if="!text && !error" height="120px" square />
-      <pre v-if="text" ref="text" class="text-block" tabindex="0" aria-label="Text of the recipe">{{ text }}</pre>
+      <pre v-if="text" ref="text" class="text-block" tabindex="0"
+        aria-label="Text of the recipe">{{ text }}</pre>
     </section>`,
   data: () => ({ format: "recipe", text: "", error: null, said: "", formats: FORMATS }),
   computed: {

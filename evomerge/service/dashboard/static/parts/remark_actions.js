@@ -18,9 +18,11 @@ export default {
           :disabled="!operator || busy" :title="operator ? item.title : reason" @click="toggle(item)">
           <span aria-hidden="true">{{ item.sign }}</span> {{ item.label }}</button>
         <form class="row-line note-form" @submit.prevent="write">
-          <input v-model="text" class="input" maxlength="2000" placeholder="A note on it" aria-label="A note on it"
+          <input v-model="text" class="input" maxlength="2000" placeholder="A note on it"
+            aria-label="A note on it"
             :disabled="!operator || busy" />
-          <button type="submit" class="button button-quiet" :disabled="!operator || busy || !text.trim()">Write</button>
+          <button type="submit" class="button button-quiet"
+            :disabled="!operator || busy || !text.trim()">Write</button>
         </form>
         <span v-if="operator === false" class="quiet small">{{ reason }}</span>
         <span class="quiet" role="status">{{ said }}</span>
@@ -30,28 +32,56 @@ export default {
         <li v-for="note in notes"><span class="quiet">{{ when(note.made_s) }}</span>
           <span class="text-wrap">{{ note.text }}</span></li>
       </ul>
-      <AskFirst v-model="asking" :title="'Ban ' + candidate + '?'" button="Ban it" danger @yes="change({ banned: true })">
+      <AskFirst v-model="asking" :title="'Ban ' + candidate + '?'" button="Ban it" danger
+        @yes="change({ banned: true })">
         <p class="flush">Its recipe is never chosen nor scored again. That can be taken back.</p>
       </AskFirst>
     </div>`,
-  data: () => ({ text: "", error: null, busy: false, said: "", operator: null, asking: false, reason: VIEWER }),
+  data: () => ({
+    text: "",
+    error: null,
+    busy: false,
+    said: "",
+    operator: null,
+    asking: false,
+    reason: VIEWER,
+  }),
   computed: {
     remark() {
-      return remarksOf(this.run)[this.candidate] ?? { starred: false, pinned: false, banned: false, notes: [] };
+      return (
+        remarksOf(this.run)[this.candidate] ?? { starred: false, pinned: false, banned: false, notes: [] }
+      );
     },
     notes() {
       return this.remark.notes;
     },
     actions() {
       const { starred, pinned, banned } = this.remark;
-      const star = { key: "starred", on: starred, sign: starred ? "★" : "☆", label: starred ? "Starred" : "Star" };
+      const star = {
+        key: "starred",
+        on: starred,
+        sign: starred ? "★" : "☆",
+        label: starred ? "Starred" : "Star",
+      };
       star.title = "Remember it: the star shows everywhere";
       // A ban or pin means something only for what the search has proposed.
       if (this.kind !== "search") return [star];
       return [
         star,
-        { key: "pinned", on: pinned, sign: "⚑", label: pinned ? "Pinned" : "Pin", title: "Always among the finalists" },
-        { key: "banned", on: banned, sign: "⊘", label: banned ? "Banned" : "Ban", title: "Never chosen again" },
+        {
+          key: "pinned",
+          on: pinned,
+          sign: "⚑",
+          label: pinned ? "Pinned" : "Pin",
+          title: "Always among the finalists",
+        },
+        {
+          key: "banned",
+          on: banned,
+          sign: "⊘",
+          label: banned ? "Banned" : "Ban",
+          title: "Never chosen again",
+        },
       ];
     },
   },

@@ -9,7 +9,8 @@ export default {
   },
   template: `
     <span v-if="marks.length" class="marks">
-      <span v-for="mark in marks" :key="mark.word" class="mark" :class="'mark-' + mark.word" :title="mark.title">
+      <span v-for="mark in marks" :key="mark.word" class="mark" :class="'mark-' + mark.word"
+        :title="mark.title">
         <span aria-hidden="true">{{ mark.sign }}</span><span class="sr-only">{{ mark.title }}</span>
       </span>
     </span>`,
@@ -22,7 +23,8 @@ export default {
       if (banned) found.push({ word: "ban", sign: "⊘", title: "banned: never chosen again" });
       if (notes?.length) {
         const last = notes.at(-1).text;
-        const title = notes.length === 1 ? `note: ${last}` : `${plural(notes.length, "note")}, the last: ${last}`;
+        const title =
+          notes.length === 1 ? `note: ${last}` : `${plural(notes.length, "note")}, the last: ${last}`;
         found.push({ word: "note", sign: "✎", title });
       }
       return found;

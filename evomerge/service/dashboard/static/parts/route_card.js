@@ -6,8 +6,10 @@ export default {
   props: { route: Object, title: { type: String, default: "Route" } },
   template: `
     <section class="card" :aria-label="title">
-      <div class="card-title"><h2>{{ title }}</h2><span class="quiet">{{ route.title.replace("Route: ", "") }}</span></div>
-      <div ref="drawing" class="scroll-box" tabindex="0" role="region" aria-label="Drawing of the route"></div>
+      <div class="card-title"><h2>{{ title }}</h2><span
+        class="quiet">{{ route.title.replace("Route: ", "") }}</span></div>
+      <div ref="drawing" class="scroll-box" tabindex="0" role="region"
+        aria-label="Drawing of the route"></div>
       <p class="quiet small flush text-wrap">{{ route.sentence }}</p>
     </section>`,
   watch: { route: "draw" },

@@ -34,7 +34,8 @@ export default {
       <div class="card-title"><h2 id="scores-title">Scores by task</h2>
         <span class="quiet">{{ split }} split, mean with 95 % interval</span></div>
       <p v-if="!tasks.length" class="empty">Not scored on the {{ split }} split.</p>
-      <div v-else class="table-wrap" tabindex="0" role="region" aria-label="Scores by task"><table class="plain">
+      <div v-else class="table-wrap" tabindex="0" role="region" aria-label="Scores by task">
+      <table class="plain">
         <thead><tr>
           <th scope="col">task</th><th scope="col">metric</th><th scope="col" class="number">score</th>
           <th scope="col"><span class="sr-only">interval</span></th>
@@ -48,16 +49,19 @@ export default {
         </tbody>
       </table></div>
       <Problem :error="error" />
-      <div v-if="comparable.length" class="table-wrap" tabindex="0" role="region" aria-label="Differences to others">
+      <div v-if="comparable.length" class="table-wrap" tabindex="0" role="region"
+        aria-label="Differences to others">
       <table class="plain">
         <thead><tr>
           <th scope="col">task</th><th scope="col" class="number">difference</th>
-          <th scope="col"><span class="sr-only">interval</span></th><th scope="col"><span class="sr-only">in words</span></th>
+          <th scope="col"><span class="sr-only">interval</span></th>
+          <th scope="col"><span class="sr-only">in words</span></th>
           <th scope="col" class="number">won</th><th scope="col" class="number">lost</th>
           <th scope="col"><span class="sr-only">examples</span></th>
         </tr></thead>
         <tbody v-for="item in comparable" :key="item.against">
-          <tr><th colspan="7" scope="rowgroup" class="against">against <CandidateLink :run="run" :candidate="item.against" />
+          <tr><th colspan="7" scope="rowgroup" class="against">against <CandidateLink :run="run"
+            :candidate="item.against" />
             {{ " " }}<span class="quiet">{{ names[item.against] }}</span></th></tr>
           <tr v-for="task in item.tasks" :key="task.task">
             <td>{{ task.task }}</td>
@@ -66,7 +70,8 @@ export default {
             <td class="verdict" :class="'verdict-' + verdict(task)">
               <span aria-hidden="true">{{ signs[verdict(task)] }}</span> {{ verdict(task) }}</td>
             <td class="number">{{ count(task.won) }}</td><td class="number">{{ count(task.lost) }}</td>
-            <td><button type="button" class="link" :aria-label="'Examples of ' + task.task + ' against ' + item.against"
+            <td><button type="button" class="link"
+              :aria-label="'Examples of ' + task.task + ' against ' + item.against"
               @click="$emit('examples', { against: item.against, task: task.task })">examples</button></td>
           </tr>
         </tbody>
@@ -80,7 +85,8 @@ export default {
       const found = Object.entries(this.detail.tasks[this.split] ?? {}).flatMap(([task, metrics]) =>
         Object.entries(metrics).map(([metric, number]) => ({ task, metric, number })),
       );
-      const range = (metric) => rangeOf(found.filter((row) => row.metric === metric).map((row) => row.number));
+      const range = (metric) =>
+        rangeOf(found.filter((row) => row.metric === metric).map((row) => row.number));
       return found.map((row) => ({ ...row, range: range(row.metric) }));
     },
     comparable() {
@@ -90,7 +96,10 @@ export default {
       return this.differences.filter((item) => !this.comparable.includes(item)).map((item) => item.against);
     },
     range() {
-      return rangeOf(this.differences.flatMap((item) => item.tasks.map((task) => task.difference)), { zero: true });
+      return rangeOf(
+        this.differences.flatMap((item) => item.tasks.map((task) => task.difference)),
+        { zero: true },
+      );
     },
     asked() {
       return JSON.stringify([this.detail.candidate, this.split, this.others, this.detail.status]);

@@ -23,8 +23,19 @@ const MOST_OTHERS = 4;
 
 export default {
   components: {
-    AttemptsCard, CandidateFacts, CandidateLink, CoefficientsCard, ExamplesCard, ExportCard, LineageCard, Problem,
-    RecipeCard, RemarkActions, RemarkMarks, RouteCard, ScoresCard,
+    AttemptsCard,
+    CandidateFacts,
+    CandidateLink,
+    CoefficientsCard,
+    ExamplesCard,
+    ExportCard,
+    LineageCard,
+    Problem,
+    RecipeCard,
+    RemarkActions,
+    RemarkMarks,
+    RouteCard,
+    ScoresCard,
   },
   props: { run: String, candidate: String },
   template: `
@@ -33,12 +44,14 @@ export default {
         <h2 class="candidate-name">{{ candidate }}<RemarkMarks :remark="remark" /></h2>
         <template v-if="detail">
           <span class="state" :class="'state-' + detail.status">{{ words[detail.status] }}</span>
-          <span class="quiet">{{ origin }}<template v-if="detail.ask >= 0">, ask {{ detail.ask }}</template></span>
+          <span class="quiet">{{ origin }}<template v-if="detail.ask >= 0">, ask
+            {{ detail.ask }}</template></span>
           <span v-if="detail.parents.length" class="quiet">made of
-            <template v-for="(name, i) in detail.parents" :key="name">{{ i ? " and " : "" }}<CandidateLink :run="run" :candidate="name" /></template></span>
+            <template v-for="(name, i) in detail.parents" :key="name">{{ i ? " and " : "" }}<CandidateLink
+              :run="run" :candidate="name" /></template></span>
           <span class="space"></span>
           <a v-if="others.length" class="button button-quiet" :href="comparison">Compare side by side</a>
-          <a v-if="detail.status === 'done'" class="button button-quiet" :href="talk">Talk to it</a>
+          <a v-if="detail.status === 'done' && !network" class="button button-quiet" :href="talk">Talk to it</a>
         </template>
       </div>
       <Problem :error="error" />
@@ -47,25 +60,30 @@ export default {
         <RemarkActions :run="run" :candidate="candidate" :kind="detail.kind" />
         <p v-if="detail.failure" class="notice notice-bad text-wrap" role="alert">
           It failed ({{ detail.failure.kind }}): {{ detail.failure.message }}</p>
-        <p v-if="detail.status === 'pending'" class="notice">It hasn't been scored yet; this page follows the run.</p>
+        <p v-if="detail.status === 'pending'" class="notice">It hasn't been scored yet; this page follows the
+          run.</p>
         <CandidateFacts :detail="detail" :directions="directions" />
         <div v-if="detail.status === 'done'" class="row-line">
           <span class="either" role="group" aria-label="Split of the scores">
-            <button v-for="name in splits" type="button" :aria-pressed="split === name" @click="pick({ split: name })">
+            <button v-for="name in splits" type="button" :aria-pressed="split === name"
+              @click="pick({ split: name })">
               {{ name }}</button></span>
           <form class="row-line" @submit.prevent="pick({ against: typed.trim() })">
-            <label class="quiet">compare with <input v-model="typed" class="input input-short" list="known-candidates"
+            <label class="quiet">compare with <input v-model="typed" class="input input-short"
+              list="known-candidates"
               :placeholder="others[0] || 'an id'" /></label>
             <datalist id="known-candidates">
               <option v-for="[name, said] in known" :value="name">{{ said }}</option></datalist>
             <button type="submit" class="button button-quiet">Compare</button>
-            <button v-if="choice.against" type="button" class="link" @click="typed = ''; pick({ against: '' })">
+            <button v-if="choice.against" type="button" class="link"
+              @click="typed = ''; pick({ against: '' })">
               back to {{ detail.parents.length ? "its parents" : "the sources" }}</button>
           </form>
           <span v-if="split === 'search' && splits.length > 1" class="quiet small">
             Search scores chose it and flatter it.</span>
         </div>
-        <ScoresCard v-if="detail.status === 'done'" :run="run" :detail="detail" :split="split" :others="others"
+        <ScoresCard v-if="detail.status === 'done'" :run="run" :detail="detail" :split="split"
+          :others="others"
 :names="names" @examples="showExamples" />
         <div class="grid">
           <CoefficientsCard :detail="detail" />
@@ -78,7 +96,7 @@ export default {
         <div class="grid">
           <RecipeCard :run="run" :candidate="candidate" />
           <div class="view">
-            <ExportCard :run="run" :candidate="candidate" />
+            <ExportCard :run="run" :candidate="candidate" :network="network" />
             <AttemptsCard :detail="detail" />
           </div>
         </div>
@@ -86,7 +104,12 @@ export default {
     </div>`,
   data() {
     const { one } = chosen();
-    const choice = { against: one("against"), task: one("task"), split: one("split"), outcome: one("outcome") };
+    const choice = {
+      against: one("against"),
+      task: one("task"),
+      split: one("split"),
+      outcome: one("outcome"),
+    };
     return {
       detail: null,
       overview: null,
@@ -141,6 +164,10 @@ export default {
     comparison() {
       const candidates = [this.candidate, ...this.others].slice(0, 6);
       return withQuery(`/runs/${encodeURIComponent(this.run)}/compare`, { candidate: candidates });
+    },
+    /** An evolved network answers no prompts. */
+    network() {
+      return Boolean(this.overview.config.network);
     },
     talk() {
       return withQuery(`/runs/${encodeURIComponent(this.run)}/talk`, { candidate: this.candidate });

@@ -22,13 +22,15 @@ export default {
       <div class="row-line">
         <h2>Compare candidates</h2>
         <span v-if="splits.length" class="either" role="group" aria-label="Split of the scores">
-          <button v-for="name in splits" type="button" :aria-pressed="split === name" @click="pick({ split: name })">
+          <button v-for="name in splits" type="button" :aria-pressed="split === name"
+            @click="pick({ split: name })">
             {{ name }}</button></span>
         <span class="space"></span>
         <form v-if="names.length < most" class="row-line" @submit.prevent="add">
           <label class="quiet">add <input v-model="typed" class="input input-short" list="known-candidates"
             placeholder="an id" /></label>
-          <datalist id="known-candidates"><option v-for="[name, said] in known" :value="name">{{ said }}</option></datalist>
+          <datalist id="known-candidates"><option v-for="[name, said] in known"
+            :value="name">{{ said }}</option></datalist>
           <button type="submit" class="button button-quiet" :disabled="!typed.trim()">Add</button>
         </form>
         <span v-else class="quiet">Six are the most.</span>
@@ -37,24 +39,32 @@ export default {
       <ol v-if="names.length" class="compared-list">
         <li v-for="(name, i) in names" :key="name" class="card">
           <div class="row-line">
-            <span class="quiet">{{ i + 1 }}</span> <strong><CandidateLink :run="run" :candidate="name" /></strong>
+            <span class="quiet">{{ i + 1 }}</span> <strong><CandidateLink :run="run" :candidate="name"
+              /></strong>
             <span class="space"></span>
-            <button v-if="i" type="button" class="link" :aria-label="'Compare with ' + name + ' first'" @click="first(name)">first</button>
-            <button type="button" class="link" :aria-label="'Leave out ' + name" @click="leave(name)">✕</button>
+            <button v-if="i" type="button" class="link" :aria-label="'Compare with ' + name + ' first'"
+              @click="first(name)">first</button>
+            <button type="button" class="link" :aria-label="'Leave out ' + name"
+              @click="leave(name)">✕</button>
           </div>
           <div v-if="byName[name]" class="quiet">{{ facts(byName[name]) }}</div>
-          <div v-if="byName[name]?.failure" class="bad text-wrap">Failed: {{ byName[name].failure.message }}</div>
+          <div v-if="byName[name]?.failure" class="bad text-wrap">Failed:
+            {{ byName[name].failure.message }}</div>
         </li>
       </ol>
-      <p v-if="!names.length" class="card empty">Nothing to compare yet. Add candidates by their ids, or pick some on the
-        <a :href="'/runs/' + run + '/front'">front</a> or in the <a :href="'/runs/' + run + '/candidates'">list</a>.</p>
+      <p v-if="!names.length" class="card empty">Nothing to compare yet. Add candidates by their ids, or pick
+        some on the
+        <a :href="'/runs/' + run + '/front'">front</a> or in the <a
+          :href="'/runs/' + run + '/candidates'">list</a>.</p>
       <p v-else-if="names.length === 1" class="quiet">Add another one to see what sets them apart.</p>
       <q-skeleton v-if="names.length && !details.length && !error" height="240px" square />
       <template v-if="details.length">
         <CompareScores :run="run" :details="details" :split="split" :directions="directions" />
-        <CompareCoefficients :details="details" :differences="differences" @choose="pick({ minus: $event ? 'first' : '' })" />
+        <CompareCoefficients :details="details" :differences="differences"
+          @choose="pick({ minus: $event ? 'first' : '' })" />
         <div v-if="routes.length" class="grid">
-          <RouteCard v-for="item in routes" :key="item.candidate" :route="item.route" :title="'Route of ' + item.candidate" />
+          <RouteCard v-for="item in routes" :key="item.candidate" :route="item.route"
+            :title="'Route of ' + item.candidate" />
         </div>
         <CompareGenes :details="details" />
       </template>
