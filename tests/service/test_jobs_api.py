@@ -176,6 +176,7 @@ def test_an_export_is_downloaded_in_parts(
     again = api.post(at, json={"format": "recipe"}, headers={"Idempotency-Key": "e"})
     assert again.json() == job
     assert job["candidate"] == cli_run.records().decisions("final")[0].body["best"]
+    assert job["format"] == "recipe"
     url = f"{JOBS}/{job['job_id']}/download"
     assert api.get(url).status_code == 409, "it isn't finished"
     content = bytes(range(256)) * 8

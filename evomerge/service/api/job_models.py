@@ -43,6 +43,7 @@ class JobBody(BaseModel):
                     "starts": 1,
                     "changed_s": 1795290001.5,
                     "candidate": None,
+                    "format": None,
                     "download": None,
                 }
             ]
@@ -64,6 +65,7 @@ class JobBody(BaseModel):
     starts: int = Field(description="How often a process was begun for it.")
     changed_s: float = Field(description="Seconds since 1970.")
     candidate: str | None = Field(description="What is exported.")
+    format: str | None = Field(description="What it is exported as: hf, recipe or mergekit.")
     download: Download | None = Field(description="What a finished export made.")
 
 
@@ -98,5 +100,6 @@ def body_of(job: Job) -> JobBody:
         starts=job.starts,
         changed_s=job.changed_s,
         candidate=job.body.get("candidate"),
+        format=job.body.get("format") if job.kind == "export" else None,
         download=download,
     )

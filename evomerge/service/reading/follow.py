@@ -26,7 +26,7 @@ PAGE = 5_000
 """Attempts that are read in one short transaction."""
 _NAMES = 500
 _KINDS = ("ask", "extend", "final", "stop", "ban")
-_COVER = ("generation_done", "advanced", "finished")
+_COVER = ("generation_done", "advanced")  # what is finished tells of the validation split
 
 
 class _Try(NamedTuple):

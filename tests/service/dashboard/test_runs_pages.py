@@ -17,7 +17,7 @@ from tests.service.dashboard.conftest import MARKUP, Site, plain_config
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 Open = Callable[..., Page]
-LONG_MS = 90_000
+LONG_MS = 120_000
 
 
 def post(site: Site, address: str, body: Any) -> Any:
@@ -27,7 +27,7 @@ def post(site: Site, address: str, body: Any) -> Any:
         data=json.dumps(body).encode(),
         headers={"Authorization": f"Bearer {site.token}", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=LONG_MS / 1000) as answer:
         return json.load(answer)
 
 

@@ -1,9 +1,16 @@
-import numpy as np
+import contextlib
+from pathlib import Path
 
+import numpy as np
+from sqlalchemy import insert
+
+from evomerge.runs.ledger import tables
+from evomerge.runs.ledger.database import Ledger
+from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.reading.results import RunResults
 from evomerge.service.reading.follow import Covered, FollowedRun
 from evomerge.service.reading.series import series_of
-from tests.service.reading.conftest import Place
+from tests.service.reading.conftest import RUN_ID, Place, make_place
 
 
 def test_best_so_far_is_that_of_the_results_in_their_order(
@@ -53,3 +60,20 @@ def test_the_hypervolume_over_time_is_thinned_too(followed: FollowedRun) -> None
         followed.covered = before
     assert len(found["value"]) == 10
     assert np.allclose(np.diff(found["value"]), 0.11)
+
+
+def test_the_hypervolume_over_time_is_that_of_the_search_split(tmp_path: Path) -> None:
+    place = make_place(tmp_path)
+    told = [("generation_done", 0.4), ("advanced", 0.5), ("finished", 0.3)]
+    with contextlib.closing(Ledger.open(place.fake.url)) as ledger:
+        with ledger.write("test") as connection:
+            for number, (kind, value) in enumerate(told, 1):
+                progress = {"evaluated": 4 * number, "failed": 0, "budget": 12}
+                body = {"hypervolume": value, "progress": progress}
+                row = {"run_id": RUN_ID, "sequence": number, "kind": kind, "at_s": float(number)}
+                connection.execute(insert(tables.event).values(**row, body=body))
+        followed = FollowedRun(RunRecords(ledger, RUN_ID))
+        followed.refresh()
+    found = series_of(followed, points=10)["hypervolume"]
+    # The finalists' is another number: of the validation split.
+    assert found == {"evaluated": [4, 8], "at_s": [1.0, 2.0], "value": [0.4, 0.5]}

@@ -50,7 +50,9 @@ export function drawBest(element, series, { objective, direction, by = "evaluate
   });
   const worst = direction === "minimize" ? "lower is better" : "higher is better";
   const label = `${objective}, ${worst}: ${series.map((item) => `${item.name} ${last(item)}`).join("; ")}`;
-  const click = ({ points: [point] }) => point.customdata && open?.(point.customdata, Number(point.data.legendgroup));
+  const click = ({ points: [{ customdata, data }] }) => {
+    if (customdata) open?.(customdata, Number(data.legendgroup));
+  };
   return plot(element, make, { label, on: { click } });
 }
 
@@ -71,7 +73,8 @@ export function drawHypervolume(element, series, { by = "evaluated" } = {}) {
     })),
     layout: axes(across.title, "share of the ideal", theme),
   });
-  const label = `Hypervolume: ${series.map((item) => `${item.name} ${score(item.curve.value.at(-1))}`).join("; ")}`;
+  const ends = series.map((item) => `${item.name} ${score(item.curve.value.at(-1))}`);
+  const label = `Hypervolume: ${ends.join("; ")}`;
   return plot(element, make, { label });
 }
 
@@ -122,8 +125,13 @@ function axes(x, y, theme, more = {}) {
 
 function hover({ name, curve }, objective, at) {
   const numbers = { value: curve.value[at], low: curve.low[at], high: curve.high[at] };
-  const lines = [`${objective} ${interval(numbers)}`, `candidate ${curve.candidates[at]}`, `after ${curve.evaluated[at]}`];
-  return [name, ...lines].map(plain).join("<br>");
+  const lines = [
+    name,
+    `${objective} ${interval(numbers)}`,
+    `candidate ${curve.candidates[at]}`,
+    `after ${curve.evaluated[at]}`,
+  ];
+  return lines.map(plain).join("<br>");
 }
 
 function last({ curve }) {

@@ -9,7 +9,8 @@ export default {
   },
   emits: ["update:modelValue", "yes"],
   template: `
-    <q-dialog :model-value="modelValue" @update:model-value="$emit('update:modelValue', $event)" :aria-label="title">
+    <q-dialog :model-value="modelValue" @update:model-value="$emit('update:modelValue', $event)"
+      :aria-label="title">
       <q-card class="ask">
         <h2>{{ title }}</h2>
         <slot />

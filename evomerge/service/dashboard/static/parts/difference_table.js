@@ -22,7 +22,8 @@ export default {
         <tbody>
           <tr v-for="item in found.slice(0, most)" :key="item.place">
             <td><code class="text-wrap">{{ item.place }}</code></td>
-            <td class="text-wrap" v-for="side in ['a', 'b']" :class="{ quiet: item[side] === undefined }">{{ show(item[side]) }}</td>
+            <td class="text-wrap" v-for="side in ['a', 'b']"
+              :class="{ quiet: item[side] === undefined }">{{ show(item[side]) }}</td>
           </tr>
         </tbody>
       </table>

@@ -13,30 +13,38 @@ export default {
       <td class="run-name">
         <template v-if="job.kind === 'export'">
           <span class="text-wrap">{{ job.name }}</span>
-          <div class="quiet small">export of <a :href="candidate">{{ job.candidate }}</a></div>
+          <div class="quiet small">{{ job.format }} export of <a
+            :href="candidate">{{ job.candidate }}</a></div>
         </template>
-        <a v-else class="text-wrap" :href="'/runs/' + job.run_id">{{ job.name }}</a>
+        <a v-else class="text-wrap"
+          :href="'/runs/' + job.run_id + (job.kind === 'talk' ? '/talk' : '')">{{ job.name }}</a>
+        <div v-if="job.kind === 'talk'" class="quiet small">prompts to its models</div>
       </td>
       <td>
         <span class="state" :class="'state-' + job.state">{{ job.state }}</span>
         <span v-if="going" class="quiet small"> {{ going }}</span>
-        <div v-if="job.message" class="quiet small text-wrap clip" :title="job.message">{{ job.message }}</div>
+        <div v-if="job.message" class="quiet small text-wrap clip"
+          :title="job.message">{{ job.message }}</div>
         <ul v-if="job.problems.length" class="small problems">
-          <li v-for="item in job.problems" class="text-wrap"><code v-if="item.key">{{ item.key }}</code> {{ item.message }}</li>
+          <li v-for="item in job.problems" class="text-wrap"><code
+            v-if="item.key">{{ item.key }}</code> {{ item.message }}</li>
         </ul>
       </td>
-      <td class="hide-narrow">{{ when(job.submitted_s) }} <span class="quiet">by {{ job.submitted_by }}</span></td>
+      <td class="hide-narrow">{{ when(job.submitted_s) }} <span
+        class="quiet">by {{ job.submitted_by }}</span></td>
       <td class="number hide-narrow">{{ when(job.changed_s) }}</td>
       <td class="number hide-narrow">
         <span v-if="job.state !== 'queued' || !operator">{{ count(job.priority) }}</span>
-        <input v-else class="field priority" type="number" step="1" min="-1000" max="1000" :value="job.priority"
+        <input v-else class="field priority" type="number" step="1" min="-1000" max="1000"
+          :value="job.priority"
           :aria-label="'Priority of ' + job.name" @change="change($event.target.value)" />
       </td>
       <td>
         <div class="row-line job-actions">
           <a v-if="job.download" class="button button-small" :href="job.download.url" download>Download
             <span class="quiet">{{ bytes(job.download.bytes) }}</span></a>
-          <button v-for="[name, label] in actions" :key="name" type="button" class="button button-small" :disabled="!operator || busy"
+          <button v-for="[name, label] in actions" :key="name" type="button" class="button button-small"
+            :disabled="!operator || busy"
             @click="name === 'cancel' ? (asking = true) : act(name)">{{ label }}
             <span class="sr-only">{{ job.name }}</span></button>
           <button type="button" class="button button-small" @click="$emit('log')">Log
@@ -73,7 +81,8 @@ export default {
     count,
     when,
     act(name) {
-      return this.ask(() => send("POST", path("jobs", this.job.job_id, name), name === "clone" ? {} : undefined));
+      const body = name === "clone" ? {} : undefined;
+      return this.ask(() => send("POST", path("jobs", this.job.job_id, name), body));
     },
     change(text) {
       const priority = Math.round(Number(text));

@@ -8,7 +8,8 @@ export default {
     <section class="card">
       <h2 class="card-title">About this run</h2>
       <dl class="facts">
-        <template v-for="[name, text] in facts" :key="name"><dt>{{ name }}</dt><dd class="text-wrap">{{ text }}</dd></template>
+        <template v-for="[name, text] in facts" :key="name"><dt>{{ name }}</dt><dd
+          class="text-wrap">{{ text }}</dd></template>
       </dl>
       <details>
         <summary>Run file, all defaults filled in</summary>
@@ -23,7 +24,7 @@ export default {
     },
     facts() {
       const { config, genes } = this.run;
-      const search = config.search ?? {};
+      const { search = {}, execution } = config;
       const phases = search.phases?.map((phase) => phase.searcher).join(", then ");
       const found = [
         ["Begun", when(this.run.started_s)],
@@ -34,7 +35,7 @@ export default {
         ["Sources", Object.keys(this.run.sources).join(", ")],
         ["Tasks", Object.keys(this.run.tasks).join(", ")],
         ["Objectives", this.objectives],
-        ["Workers", config.execution ? `${count(config.execution.workers)}, ${config.execution.executor}` : null],
+        ["Workers", execution ? `${count(execution.workers)}, ${execution.executor}` : null],
         ["Versions", Object.entries(this.run.versions).map(([name, at]) => `${name} ${at}`).join(", ")],
         ["Plug-ins", this.run.plugins.map((item) => item.path).join(", ")],
       ];

@@ -19,15 +19,20 @@ export default {
     <div class="row-line run-actions" role="group" aria-label="Actions">
       <span v-if="asked" class="quiet" role="status">{{ asked }}</span>
       <template v-for="item in actions" :key="item.name">
-        <button type="button" class="button" :class="{ 'button-danger': item.danger }" :disabled="!operator || busy"
-          :title="operator ? item.title : reason" @click="item.ask ? open(item.name) : act(item.name)">{{ item.label }}</button>
+        <button type="button" class="button" :class="{ 'button-danger': item.danger }"
+          :disabled="!operator || busy"
+          :title="operator ? item.title : reason"
+            @click="item.ask ? open(item.name) : act(item.name)">{{ item.label }}</button>
       </template>
       <span v-if="operator === false && actions.length" class="quiet small">{{ reason }}</span>
       <AskFirst v-model="stopping" title="Stop this run now?" button="Stop it" danger @yes="act('cancel')">
-        <p class="flush">Candidates that are being evaluated are left; all that was finished is kept, and the run can be
+        <p
+          class="flush">Candidates that are being evaluated are left; all that was finished is kept, and the
+          run can be
         resumed. Pause it to let them finish.</p>
       </AskFirst>
-      <AskFirst v-model="extending" title="Evaluate more candidates?" button="Go on" @yes="act('resume', { budget })">
+      <AskFirst v-model="extending" title="Evaluate more candidates?" button="Go on"
+        @yes="act('resume', { budget })">
         <label>Candidates in all
           <input class="field" type="number" v-model.number="budget" :min="least" step="1" /></label>
         <p class="flush quiet">It has evaluated {{ least - 1 }}. The finalists are chosen anew at the end.</p>
@@ -55,7 +60,8 @@ export default {
     },
     actions() {
       const pause = { name: "pause", label: "Pause", title: "What is being evaluated is finished first" };
-      const stop = { name: "cancel", label: "Stop…", title: "End it without waiting", ask: true, danger: true };
+      const ends = "End it without waiting";
+      const stop = { name: "cancel", label: "Stop…", title: ends, ask: true, danger: true };
       const resume = { name: "resume", label: "Resume", title: "Go on where it stopped" };
       const extend = { name: "extend", label: "Extend…", title: "Evaluate more candidates", ask: true };
       if (["running", "queued"].includes(this.state)) return [pause, stop];

@@ -17,13 +17,15 @@ export default {
   template: `
     <section class="card">
       <h2 class="card-title">Failures
-        <a v-if="metrics.failures.length" class="small" :href="'/runs/' + run + '/candidates?status=failed'">all
+        <a v-if="metrics.failures.length" class="small"
+          :href="'/runs/' + run + '/candidates?status=failed'">all
           {{ count(detail.progress.failed) }} candidates</a></h2>
       <p v-if="!metrics.failures.length" class="quiet flush">No candidate has failed.</p>
       <template v-else>
         <div class="table-wrap">
           <table class="plain">
-            <thead><tr><th scope="col">Reason</th><th scope="col">Message</th><th scope="col" class="number">Candidates</th></tr></thead>
+            <thead><tr><th scope="col">Reason</th><th scope="col">Message</th><th scope="col"
+              class="number">Candidates</th></tr></thead>
             <tbody>
               <tr v-for="item in metrics.failures" :key="item.kind + item.message">
                 <td><code>{{ item.kind }}</code></td>

@@ -17,9 +17,11 @@ export default {
         <div v-for="item in best" :key="item.name" class="wide-figure">
           <dt class="text-wrap">{{ item.name }} <span class="small">({{ item.split }})</span></dt>
           <dd>{{ item.text }}
-            <span v-if="item.candidate" class="plain-weight"><CandidateLink :run="run.run_id" :candidate="item.candidate" /></span></dd>
+            <span v-if="item.candidate" class="plain-weight"><CandidateLink :run="run.run_id"
+              :candidate="item.candidate" /></span></dd>
         </div>
-        <div v-for="[name, value, title] in figures" :key="name"><dt :title="title">{{ name }}</dt><dd>{{ value }}</dd></div>
+        <div v-for="[name, value, title] in figures" :key="name"><dt
+          :title="title">{{ name }}</dt><dd>{{ value }}</dd></div>
       </dl>
     </section>`,
   computed: {
@@ -41,14 +43,17 @@ export default {
     figures() {
       const { progress, hypervolume, accounting } = this.run;
       const running = this.run.state === "running";
+      const failed = percent(progress.failed / Math.max(progress.evaluated, 1));
+      const covers = "share of the ideal that the front covers";
+      const left = "to the end of the budget at this speed";
       const found = [
         ["Evaluated", `${count(progress.evaluated)} of ${count(progress.budget)}`],
-        ["Failed", `${count(progress.failed)} (${percent(progress.failed / Math.max(progress.evaluated, 1))})`],
+        ["Failed", `${count(progress.failed)} (${failed})`],
       ];
-      if (hypervolume) found.push(["Hypervolume", score(hypervolume.value), "share of the ideal that the front covers"]);
+      if (hypervolume) found.push(["Hypervolume", score(hypervolume.value), covers]);
       if (this.run.generations) found.push(["Generations", count(this.run.generations)]);
       found.push(["Speed", rate(this.run.candidates_per_s), "over the last hundred candidates"]);
-      if (running) found.push(["Time left", duration(this.run.eta_s), "to the end of the budget at this speed"]);
+      if (running) found.push(["Time left", duration(this.run.eta_s), left]);
       if (running) found.push(["Workers", count(this.run.workers)]);
       found.push(
         ["Device time", duration(accounting.device_s)],

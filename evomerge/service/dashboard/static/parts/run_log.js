@@ -11,11 +11,13 @@ export default {
   template: `
     <section class="card">
       <h2 class="card-title">Log
-        <label class="small quiet plain-weight"><input type="checkbox" v-model="follows" /> stay at its end</label></h2>
+        <label class="small quiet plain-weight"><input type="checkbox" v-model="follows"
+          /> stay at its end</label></h2>
       <Problem :error="error" />
       <q-skeleton v-if="lines === null && !error" type="text" />
       <p v-else-if="lines && !lines.length" class="quiet flush">Nothing was logged yet.</p>
-      <pre v-else-if="lines" ref="text" class="log tail" tabindex="0" aria-label="Log">{{ lines.join("\\n") }}</pre>
+      <pre v-else-if="lines" ref="text" class="log tail" tabindex="0"
+        aria-label="Log">{{ lines.join("\\n") }}</pre>
     </section>`,
   data: () => ({ lines: null, error: null, follows: true }),
   watch: {
@@ -38,7 +40,8 @@ export default {
         const found = await get(withQuery(path("runs", this.run, "logs"), query));
         const begun = this.after === undefined || found.next < this.after; // or the log was begun anew
         this.after = found.next;
-        if (begun || found.lines.length) this.lines = [...(begun ? [] : this.lines), ...found.lines].slice(-MOST);
+        const before = begun ? [] : this.lines;
+        if (begun || found.lines.length) this.lines = [...before, ...found.lines].slice(-MOST);
         this.error = null;
       } catch (error) {
         this.error = error;

@@ -23,7 +23,8 @@ export default {
       </td>
       <td class="run-name">
         <a class="text-wrap" :href="'/runs/' + run.run_id">{{ run.name }}</a>
-        <div class="only-narrow small"><span class="state" :class="'state-' + run.state">{{ run.state }}</span></div>
+        <div class="only-narrow small"><span class="state"
+          :class="'state-' + run.state">{{ run.state }}</span></div>
         <div class="quiet small text-wrap" v-if="run.folder !== run.name">{{ run.folder }}</div>
         <div class="small" v-if="run.starred.length"><span class="mark-star" aria-hidden="true">★</span>
           {{ plural(run.starred.length, "star") }}</div>
@@ -44,7 +45,8 @@ export default {
       <td class="hide-narrow"><Sparkline :course="run.course" :budget="run.progress?.budget" /></td>
       <td class="number hide-narrow">
         {{ rate(run.candidates_per_s) }}
-        <div class="quiet small" v-if="run.eta_s && run.state === 'running'">{{ duration(run.eta_s) }} left</div>
+        <div class="quiet small"
+          v-if="run.eta_s && run.state === 'running'">{{ duration(run.eta_s) }} left</div>
       </td>
       <td class="number hide-narrow">{{ duration(run.device_s) }}</td>
       <td class="number hide-narrow">{{ compact(run.cost) }}</td>

@@ -13,7 +13,8 @@ export default {
     budget: { type: Number, default: null },
   },
   template: `
-    <svg v-if="points.length" class="sparkline" :viewBox="box" :width="width" :height="height" role="img" :aria-label="label">
+    <svg v-if="points.length" class="sparkline" :viewBox="box" :width="width" :height="height" role="img"
+      :aria-label="label">
       <title>{{ label }}</title>
       <polyline :points="line" />
       <circle :cx="points.at(-1)[0]" :cy="points.at(-1)[1]" r="2" />
@@ -30,12 +31,14 @@ export default {
       const [low, high] = [Math.min(...ys), Math.max(...ys)];
       const most = Math.max(this.budget ?? 0, ...this.known.map(([x]) => x), 1);
       const across = (x) => EDGE + ((WIDTH - 2 * EDGE) * x) / most;
-      const down = (y) => (high > low ? HEIGHT - EDGE - ((HEIGHT - 2 * EDGE) * (y - low)) / (high - low) : HEIGHT / 2);
+      const share = (y) => (high > low ? (y - low) / (high - low) : 0.5);
+      const down = (y) => HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * share(y);
       return this.known.map(([x, y]) => [across(x).toFixed(1), down(y).toFixed(1)]);
     },
     line() {
       // Between two generations the best so far stays what it was.
-      return this.points.map(([x, y], i) => (i ? `${x},${this.points[i - 1][1]} ${x},${y}` : `${x},${y}`)).join(" ");
+      const steps = this.points.map(([x, y], i) => [[x, (this.points[i - 1] ?? [x, y])[1]], [x, y]]);
+      return steps.flat().join(" ");
     },
     label() {
       const values = this.known.map(([, y]) => score(y));

@@ -22,12 +22,15 @@ export default {
   template: `
     <div class="split">
       <div class="split-bar" role="img" :aria-label="label" :title="label">
-        <div v-for="part in parts" :key="part.name" :class="'split-' + part.name" :style="{ width: 100 * part.share + '%' }"></div>
+        <div v-for="part in parts" :key="part.name" :class="'split-' + part.name"
+          :style="{ width: 100 * part.share + '%' }"></div>
       </div>
       <dl v-if="legend" class="figures">
         <div v-for="part in parts" :key="part.name" :title="part.title">
-          <dt><span class="split-sign" :class="'split-' + part.name" aria-hidden="true"></span>{{ part.label }}</dt>
-          <dd>{{ percent(part.share) }} <span class="quiet plain-weight">{{ duration(part.seconds) }}</span></dd>
+          <dt><span class="split-sign" :class="'split-' + part.name"
+            aria-hidden="true"></span>{{ part.label }}</dt>
+          <dd>{{ percent(part.share) }} <span
+            class="quiet plain-weight">{{ duration(part.seconds) }}</span></dd>
         </div>
       </dl>
     </div>`,

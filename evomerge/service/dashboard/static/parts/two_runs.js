@@ -24,10 +24,12 @@ export default {
           </thead>
           <tbody>
             <tr><th scope="row">State</th>
-              <td v-for="run in runs" class="number"><span class="state" :class="'state-' + run.state">{{ run.state }}</span></td></tr>
+              <td v-for="run in runs" class="number"><span class="state"
+                :class="'state-' + run.state">{{ run.state }}</span></td></tr>
             <tr><th scope="row">Best</th>
               <td v-for="(run, i) in runs" class="number">
-                <CandidateLink v-if="best[i]" :run="run.run_id" :candidate="best[i]" /><span v-else>–</span></td></tr>
+                <CandidateLink v-if="best[i]" :run="run.run_id" :candidate="best[i]" /><span
+                  v-else>–</span></td></tr>
             <tr v-for="[name, of] in rows" :key="name"><th scope="row" class="text-wrap">{{ name }}</th>
               <td v-for="run in runs" class="number">{{ of(run) }}</td></tr>
           </tbody>

@@ -1,4 +1,4 @@
-// Jobs whose run isn't there yet: those that wait for their turn, and those that failed before.
+// Jobs whose run isn't there yet: those that wait, are being prepared, or failed before.
 
 import { get, path, withQuery } from "evomerge/api.js";
 import { when } from "evomerge/format.js";
@@ -43,7 +43,7 @@ export default {
   methods: {
     when,
     async load() {
-      const query = { kind: "run", state: ["queued", "failed"], limit: 20 };
+      const query = { kind: "run", state: ["queued", "running", "failed"], limit: 20 };
       try {
         this.jobs = (await get(withQuery(path("jobs"), query))).jobs;
       } catch {

@@ -26,9 +26,10 @@ export default {
           </thead>
           <tbody>
             <tr v-for="item in totals" :key="item.worker">
-              <td>{{ item.worker || "–" }}</td>
+              <td>{{ item.worker || "none: the scores were known" }}</td>
               <td class="number">{{ count(item.attempts) }}</td>
-              <td class="number">{{ count(item.failed) }} <span v-if="item.failed" class="quiet">{{ percent(item.failed / item.attempts) }}</span></td>
+              <td class="number">{{ count(item.failed) }} <span v-if="item.failed"
+                class="quiet">{{ percent(item.failed / item.attempts) }}</span></td>
               <td class="number">{{ count(item.lost) }}</td>
               <td class="text-wrap">{{ reasons(item) }}</td>
               <td class="number">{{ duration(busy(item)) }}</td>

@@ -13,10 +13,12 @@ export default {
     <div class="view">
       <h1>Compare two runs</h1>
       <div class="row-line">
-        <select v-for="side in [0, 1]" :key="side" class="field wide-field" v-model="picked[side]" @change="load"
+        <select v-for="side in [0, 1]" :key="side" class="field wide-field" v-model="picked[side]"
+          @change="load"
           :aria-label="side ? 'Second run' : 'First run'">
           <option value="" disabled>{{ side ? "Second run" : "First run" }}</option>
-          <option v-for="run in runs" :key="run.run_id" :value="run.run_id">{{ run.name }} ({{ run.folder }})</option>
+          <option v-for="run in runs" :key="run.run_id"
+            :value="run.run_id">{{ run.name }} ({{ run.folder }})</option>
         </select>
       </div>
       <Problem :error="error" />
@@ -26,13 +28,16 @@ export default {
         <TwoRuns :runs="both" :best="best" />
         <div class="row-line">
           <div class="choices" role="group" aria-label="Charts over">
-            <button type="button" class="choice" :aria-pressed="by === 'evaluated'" @click="by = 'evaluated'">by candidates</button>
-            <button type="button" class="choice" :aria-pressed="by === 'time'" @click="by = 'time'">by time</button>
+            <button type="button" class="choice" :aria-pressed="by === 'evaluated'"
+              @click="by = 'evaluated'">by candidates</button>
+            <button type="button" class="choice" :aria-pressed="by === 'time'"
+              @click="by = 'time'">by time</button>
           </div>
         </div>
         <div class="grid">
           <section class="card" v-for="chart in charts" :key="chart.title">
-            <h2 class="card-title"><span class="text-wrap">{{ chart.title }}</span> <span class="quiet small">{{ chart.note }}</span></h2>
+            <h2 class="card-title"><span class="text-wrap">{{ chart.title }}</span> <span
+              class="quiet small">{{ chart.note }}</span></h2>
             <CurveChart :what="chart.what" :series="chart.series" :options="chart.options" />
           </section>
         </div>
@@ -41,7 +46,8 @@ export default {
           <DifferenceTable :a="both[0].config" :b="both[1].config" :names="names" what="run files" />
         </section>
         <section class="card">
-          <h2 class="card-title">Recipes of the best <span class="quiet small" v-if="recipes">{{ bestText }}</span></h2>
+          <h2 class="card-title">Recipes of the best <span class="quiet small"
+            v-if="recipes">{{ bestText }}</span></h2>
           <DifferenceTable v-if="recipes" :a="recipes[0]" :b="recipes[1]" :names="names" what="recipes" />
           <p v-else class="quiet flush">{{ recipeNote }}</p>
         </section>
@@ -78,22 +84,28 @@ export default {
     charts() {
       const shared = this.both.map((run, i) => {
         const { evaluated, at_s } = this.metrics[i].settled;
-        return { name: this.names[i], started_s: run.started_s, end: { evaluated: evaluated.at(-1), at_s: at_s.at(-1) } };
+        const end = { evaluated: evaluated.at(-1), at_s: at_s.at(-1) };
+        return { name: this.names[i], started_s: run.started_s, end };
       });
       const series = (of) =>
-        shared.map((item, i) => ({ ...item, curve: of(this.metrics[i]) })).filter(({ curve }) => curve?.at_s.length);
+        shared
+          .map((item, i) => ({ ...item, curve: of(this.metrics[i]) }))
+          .filter(({ curve }) => curve?.at_s.length);
       const objectives = [...new Set(this.both.flatMap((run) => Object.keys(run.directions)))];
       const charts = objectives.map((objective) => {
         const direction = this.both.map((run) => run.directions[objective]).find(Boolean);
         const note = `best so far, search split, ${direction === "minimize" ? "lower" : "higher"} is better`;
         const found = series((metrics) => metrics.best[objective]);
-        return { title: objective, what: "best", note, series: found, options: { objective, direction, by: this.by } };
+        const options = { objective, direction, by: this.by };
+        return { title: objective, what: "best", note, series: found, options };
       });
       const more = [
         ["Hypervolume", "hypervolume", (metrics) => metrics.hypervolume],
         ["Speed", "speed", (metrics) => metrics.settled],
       ];
-      for (const [title, what, of] of more) charts.push({ title, what, note: "", series: series(of), options: { by: this.by } });
+      for (const [title, what, of] of more) {
+        charts.push({ title, what, note: "", series: series(of), options: { by: this.by } });
+      }
       return charts.filter((chart) => chart.series.length);
     },
   },
@@ -103,7 +115,8 @@ export default {
   async mounted() {
     this.load();
     try {
-      this.runs = (await get(withQuery(path("runs"), { limit: 200 }))).items.filter((run) => run.state !== "unreadable");
+      const { items } = await get(withQuery(path("runs"), { limit: 200 }));
+      this.runs = items.filter((run) => run.state !== "unreadable");
     } catch (error) {
       this.error = error;
     }

@@ -9,6 +9,7 @@ import Problem from "evomerge/parts/problem.js";
 import StateFilter from "evomerge/parts/state_filter.js";
 
 const STATES = ["queued", "running", "paused", "finished", "failed", "cancelled"];
+const KINDS = ["run", "export", "talk"];
 const PAGE = 50;
 const MOST = 200;
 
@@ -23,24 +24,30 @@ export default {
       </div>
       <div class="row-line">
         <select class="field" v-model="kind" aria-label="Kind of jobs">
-          <option value="">Runs and exports</option>
+          <option value="">All jobs</option>
           <option value="run">Runs</option>
           <option value="export">Exports</option>
+          <option value="talk">Talks</option>
         </select>
         <StateFilter :states="states" v-model="wanted" label="Only jobs that are" />
-        <button v-if="run" type="button" class="button" @click="run = ''">Of one run <span aria-hidden="true">×</span>
+        <button v-if="run" type="button" class="button" @click="run = ''">Of one run <span
+          aria-hidden="true">×</span>
           <span class="sr-only">show those of all runs</span></button>
       </div>
       <Problem :error="error" />
-      <div v-if="operator === false" class="notice">Your token only lets you look: jobs are changed by operators.</div>
+      <div v-if="operator === false"
+        class="notice">Your token only lets you look: jobs are changed by operators.</div>
       <section class="card" aria-label="Jobs">
-        <div v-if="items === null && !error"><q-skeleton v-for="n in 4" :key="n" type="text" height="32px" /></div>
+        <div v-if="items === null && !error"><q-skeleton v-for="n in 4" :key="n" type="text" height="32px"
+          /></div>
         <div v-else-if="items && !items.length" class="empty">
           <template v-if="kind || run || wanted.length">
-            No job is so. <button type="button" class="link" @click="kind = ''; run = ''; wanted = []">Show all jobs</button>
+            No job is so. <button type="button" class="link"
+              @click="kind = ''; run = ''; wanted = []">Show all jobs</button>
           </template>
           <template v-else>
-            Nothing was submitted yet. <a href="/new">Begin a run</a>, or export a candidate from its page. Runs that the
+            Nothing was submitted yet. <a
+              href="/new">Begin a run</a>, or export a candidate from its page. Runs that the
             command line drives aren't jobs: they stand among the <a href="/">runs</a>.
           </template>
         </div>
@@ -72,7 +79,7 @@ export default {
     const { one, all } = chosen();
     return {
       states: STATES,
-      kind: ["run", "export"].includes(one("kind")) ? one("kind") : "",
+      kind: KINDS.includes(one("kind")) ? one("kind") : "",
       run: one("run"),
       wanted: all("state").filter((state) => STATES.includes(state)),
       items: null,

@@ -22,20 +22,22 @@ export default {
         <RunFigures :run="detail" :metrics="metrics" :final="final" />
         <div class="row-line">
           <div class="choices" role="group" aria-label="Charts over">
-            <button type="button" class="choice" :aria-pressed="by === 'evaluated'" @click="by = 'evaluated'">by candidates</button>
-            <button type="button" class="choice" :aria-pressed="by === 'time'" @click="by = 'time'">by time</button>
+            <button type="button" class="choice" :aria-pressed="by === 'evaluated'"
+              @click="by = 'evaluated'">by candidates</button>
+            <button type="button" class="choice" :aria-pressed="by === 'time'"
+              @click="by = 'time'">by time</button>
           </div>
         </div>
         <div class="grid">
           <section class="card" v-for="item in curves" :key="item.name">
             <h2 class="card-title"><span class="text-wrap">{{ item.name }}</span>
-              <span class="quiet small">best so far on the search split, 95 % interval ·
-                {{ item.options.direction === "minimize" ? "lower is better" : "higher is better" }}</span></h2>
+              <span class="quiet small">{{ item.note }}</span></h2>
             <CurveChart v-if="item.series.length" what="best" :series="item.series" :options="item.options" />
-            <p v-else class="empty">No candidate has a score{{ metrics.failures.length ? ": look at the failures below" : " yet" }}.</p>
+            <p v-else class="empty">{{ unscored }}</p>
           </section>
           <section class="card" v-if="covered.length">
-            <h2 class="card-title">Hypervolume <span class="quiet small">share of the ideal that the front covers</span></h2>
+            <h2 class="card-title">Hypervolume <span
+              class="quiet small">share of the ideal that the front covers</span></h2>
             <CurveChart what="hypervolume" :series="covered" :options="{ by }" />
           </section>
           <section class="card" v-if="settled.length">
@@ -58,9 +60,15 @@ export default {
       const end = { evaluated: evaluated.at(-1) ?? 0, at_s: at_s.at(-1) ?? 0 };
       return { name: this.detail.name, end, started_s: this.detail.started_s };
     },
+    unscored() {
+      const { failures } = this.metrics;
+      return `No candidate has a score${failures.length ? ": look at the failures below" : " yet"}.`;
+    },
     curves() {
+      const better = (name) => (this.detail.directions[name] === "minimize" ? "lower" : "higher");
       return Object.entries(this.metrics.best).map(([name, curve]) => ({
         name,
+        note: `best so far on the search split, 95 % interval · ${better(name)} is better`,
         series: curve.value.length ? [{ ...this.same, curve }] : [],
         options: { objective: name, direction: this.detail.directions[name], by: this.by, open: this.open },
       }));

@@ -33,11 +33,12 @@ export default {
           {{ count(detail.progress.evaluated) }} of {{ count(detail.progress.budget) }} candidates
           ({{ percent(detail.progress.evaluated / detail.progress.budget) }})
         </span>
-        <span class="quiet" v-if="detail.eta_s && detail.state === 'running'">{{ duration(detail.eta_s) }} left</span>
+        <span class="quiet"
+          v-if="detail.eta_s && detail.state === 'running'">{{ duration(detail.eta_s) }} left</span>
         <span class="space"></span>
         <RunActions :run="detail" :job="job" @done="load" />
       </div>
-      <div v-else-if="job">
+      <div v-else-if="job" class="view">
         <div class="row-line">
           <h1 class="text-wrap">{{ job.name }}</h1>
           <span class="state" :class="'state-' + job.state">{{ job.state }}</span>
@@ -49,7 +50,8 @@ export default {
           <div v-else-if="job.state === 'running'">It is being prepared: models and data are checked.</div>
           <div class="text-wrap">{{ job.message }}</div>
           <ul v-if="job.problems.length">
-            <li v-for="item in job.problems" class="text-wrap"><code v-if="item.key">{{ item.key }}</code> {{ item.message }}</li>
+            <li v-for="item in job.problems" class="text-wrap"><code
+              v-if="item.key">{{ item.key }}</code> {{ item.message }}</li>
           </ul>
         </div>
       </div>
@@ -59,7 +61,8 @@ export default {
         <span class="text-wrap">{{ sentence }}</span>
       </div>
       <nav class="tabs" ref="tabs" aria-label="Pages of the run">
-        <a v-for="[label, end] in pages" :key="end" :href="'/runs/' + run + end" :aria-current="current(end)">{{ label }}</a>
+        <a v-for="[label, end] in pages" :key="end" :href="'/runs/' + run + end"
+          :aria-current="current(end)">{{ label }}</a>
       </nav>
     </header>`,
   data: () => ({ detail: null, job: null, error: null, pages: PAGES }),
@@ -102,7 +105,7 @@ export default {
         this.error = this.detail || this.job ? null : { message: `There is no run ${this.run} here.` };
         if (this.detail) {
           document.title = `${this.detail.name} · evomerge`;
-          this.unfollow ??= follow(this.run, this.kinds, tell);
+          if (this.detail.state !== "unreadable") this.unfollow ??= follow(this.run, this.kinds, tell);
         }
         // Events tell of what is stored; that a process began or ended shows in the state alone.
         const appeared = !before && this.seen;

@@ -24,10 +24,12 @@ export default {
         <a class="button button-first" href="/new">New run</a>
       </div>
       <div class="row-line">
-        <input class="field" type="search" v-model="text" placeholder="Name" aria-label="Part of a run's name" />
+        <input class="field" type="search" v-model="text" placeholder="Name" aria-label="Part of a run's name"
+          />
         <StateFilter :states="states" v-model="wanted" label="Only runs that are" />
         <span class="space"></span>
-        <span class="quiet" v-if="picked.length" role="status">{{ plural(picked.length, "run") }} of two chosen</span>
+        <span class="quiet" v-if="picked.length"
+          role="status">{{ plural(picked.length, "run") }} of two chosen</span>
         <a v-if="picked.length === 2" class="button" :href="comparison">Compare these two</a>
         <button v-if="picked.length" type="button" class="button" @click="picked = []">Choose none</button>
       </div>
@@ -39,10 +41,12 @@ export default {
         </div>
         <div v-else-if="items && !items.length" class="empty">
           <template v-if="text || wanted.length">
-            No run is so. <button type="button" class="link" @click="text = ''; wanted = []">Show all runs</button>
+            No run is so. <button type="button" class="link"
+              @click="text = ''; wanted = []">Show all runs</button>
           </template>
           <template v-else>
-            There are no runs here yet. <a href="/new">Begin one</a>, or start it in this folder: <code>evomerge run FILE</code>.
+            There are no runs here yet. <a
+              href="/new">Begin one</a>, or start it in this folder: <code>evomerge run FILE</code>.
           </template>
         </div>
         <div v-else-if="items" class="table-wrap">
@@ -135,7 +139,8 @@ export default {
       let cursor = null;
       do {
         const limit = Math.min(MOST, this.shown - items.length);
-        const page = await get(withQuery(path("runs"), { text: this.text, state: this.wanted, limit, cursor }));
+        const query = { text: this.text, state: this.wanted, limit, cursor };
+        const page = await get(withQuery(path("runs"), query));
         items.push(...page.items);
         cursor = page.next;
       } while (cursor && items.length < this.shown);

@@ -17,7 +17,8 @@ export default {
       <div class="card" v-if="!workers && !error"><q-skeleton height="160px" square /></div>
       <template v-if="workers && detail">
         <section class="card">
-          <h2 class="card-title">Where the workers' time went <span class="quiet small">over the whole run</span></h2>
+          <h2 class="card-title">Where the workers' time went <span
+            class="quiet small">over the whole run</span></h2>
           <dl class="figures">
             <div v-for="[name, value] in figures" :key="name"><dt>{{ name }}</dt><dd>{{ value }}</dd></div>
           </dl>
@@ -26,7 +27,7 @@ export default {
         <section class="card">
           <h2 class="card-title">Now</h2>
           <p v-if="!workers.items.length" class="quiet flush">
-            {{ detail.state === "running" ? "No worker has come up yet." : "Nobody drives this run, so there are no workers." }}</p>
+            {{ nobody }}</p>
           <div v-else class="table-wrap">
             <table class="plain">
               <thead>
@@ -64,6 +65,10 @@ export default {
     </div>`,
   data: () => ({ detail: null, workers: null, error: null }),
   computed: {
+    nobody() {
+      const running = this.detail.state === "running";
+      return running ? "No worker has come up yet." : "Nobody drives this run, so there are no workers.";
+    },
     figures() {
       const { accounting } = this.detail;
       const there = this.workers.items.filter((item) => item.state !== "gone");
