@@ -133,9 +133,8 @@ def _answer(pipe: Connection) -> None:
 
 
 def _choices() -> dict[str, list[dict[str, Any]]]:
-    """Return the plug-ins that are installed, by kind."""
+    """Return the plug-ins that are installed, by kind, but executors: settings say which may be."""
     from evomerge.evaluation.protocol import EVALUATORS
-    from evomerge.execution import EXECUTORS
     from evomerge.merging.registry import METHODS
     from evomerge.search.protocol import SEARCHERS
 
@@ -143,7 +142,6 @@ def _choices() -> dict[str, list[dict[str, Any]]]:
         "methods": METHODS,
         "evaluators": EVALUATORS,
         "searchers": SEARCHERS,
-        "executors": EXECUTORS,
     }
     return {
         kind: [

@@ -28,7 +28,6 @@ def test_a_submit_gets_the_messages_of_the_command_line(workspace: Path) -> None
         known = {kind: {item["name"] for item in items} for kind, items in found.choices().items()}
         assert "ties" in known["methods"]
         assert "generation" in known["evaluators"]
-        assert "inprocess" in known["executors"]
         several = {item["name"] for item in found.choices()["searchers"] if item["several"]}
         assert "nsga2" in several
         assert "cma_es" not in several

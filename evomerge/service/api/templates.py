@@ -49,12 +49,12 @@ class ChoiceBody(BaseModel):
 class Choices(BaseModel):
     """Plug-ins that a run file may name, by kind."""
 
-    model_config = example(methods=[], evaluators=[], searchers=[], executors=[])
+    model_config = example(methods=[], evaluators=[], searchers=[], executors=["inprocess"])
 
     methods: list[ChoiceBody]
     evaluators: list[ChoiceBody]
     searchers: list[ChoiceBody]
-    executors: list[ChoiceBody] = Field(description="Those that this service allows.")
+    executors: list[str] = Field(description="Those that this service allows.")
 
 
 @router.get("/templates")
@@ -70,8 +70,4 @@ def templates(request: Request, caller: Viewer) -> Templates:
 def choices(request: Request, caller: Viewer) -> Choices:
     """List methods, evaluators, searchers and executors; the first answer takes some seconds."""
     service: Service = request.app.state.service
-    found = service.checker.choices()
-    allowed = service.settings.executors
-    return Choices(
-        **found | {"executors": [item for item in found["executors"] if item["name"] in allowed]}
-    )
+    return Choices(**service.checker.choices(), executors=list(service.settings.executors))

@@ -144,3 +144,16 @@ def test_changes_leave_the_rest_of_a_text_alone(page: Page) -> None:
     assert parse_yaml(after, "text") == wanted
     assert "# stages, in order" in after
     assert after.count("#") == text.count("#") + 1
+
+
+def test_what_was_typed_survives_a_reload(page: Page) -> None:
+    page.goto("/new")
+    name = page.get_by_label("Name", exact=True)
+    name.fill("typed")
+    name.blur()
+    page.reload()
+    expect(name).to_have_value("typed")
+    page.get_by_role("button", name="Start over").click()
+    expect(name).to_have_value("my-run")
+    page.reload()
+    expect(name).to_have_value("my-run")

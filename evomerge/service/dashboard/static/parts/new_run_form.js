@@ -27,6 +27,13 @@ export default {
       <section class="card" aria-labelledby="run-title">
         <div class="card-title"><h2 id="run-title">Run</h2></div>
         <RunField :path="['name']" label="Name" />
+        <div class="run-field">
+          <label for="plugins">Plug-in files, separated by commas</label>
+          <input id="plugins" type="text" :value="file.plugins.join(', ')" placeholder="none" spellcheck="false"
+            autocomplete="off" aria-describedby="plugins-told" @change="plug($event.target.value)">
+          <div id="plugins-told"><FieldProblems :problems="file.problemsAt('plugins')" />
+            <p class="field-help">Python files on the server, of those that it allows.</p></div>
+        </div>
       </section>
       <template v-if="network">
         <section class="card">This run evolves a small network from scratch, which is set in the text, under
@@ -54,8 +61,7 @@ export default {
   data: () => ({ search: SEARCH, execution: EXECUTION }),
   computed: {
     executors() {
-      // Without their summaries: the field is narrow.
-      return this.file.choices?.executors.map(({ name }) => ({ name }));
+      return this.file.choices?.executors.map((name) => ({ name }));
     },
     network() {
       return this.file.yaml.value("network") != null;
@@ -67,6 +73,9 @@ export default {
     },
   },
   methods: {
+    plug(text) {
+      this.file.plugins = text.split(",").map((part) => part.trim()).filter(Boolean);
+    },
     /** Return what is wrong in a block but not in one of its fields. */
     rest(block, fields) {
       const shown = [...fields.map(([path]) => path.join(".")), "search.searcher", "execution.executor"];

@@ -16,8 +16,8 @@ export default {
       <div v-for="(stage, index) in stages" class="form-part">
         <div v-if="stages.length > 1" class="row-line">
           <h3>Stage {{ stage?.name ?? index + 1 }}</h3><span class="space"></span>
-          <q-btn flat round dense size="sm" icon="close" :aria-label="'Remove stage ' + (index + 1)"
-            @click="file.remove(at(index))" />
+          <button type="button" class="remove" :aria-label="'Remove stage ' + (index + 1)"
+            @click="file.remove(at(index))">×</button>
         </div>
         <RunField :path="at(index, 'method')" label="Method" :choices="file.choices?.methods" />
         <fieldset class="run-field">

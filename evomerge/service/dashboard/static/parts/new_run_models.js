@@ -22,14 +22,14 @@ export default {
             <td><div class="run-field"><input type="text" :value="name" :aria-label="'Name of ' + name"
               spellcheck="false" @change="rename(name, $event.target)"></div></td>
             <td><RunField :path="['sources', name, 'path']" :label="'Path of ' + name" bare /></td>
-            <td class="narrow"><q-btn flat round dense size="sm" icon="close" :aria-label="'Remove ' + name"
-              @click="remove(name)" /></td>
+            <td class="narrow"><button type="button" class="remove" :aria-label="'Remove ' + name"
+            @click="remove(name)">×</button></td>
           </tr>
         </tbody>
       </table>
       <p v-else class="quiet">No sources yet.</p>
       <FieldProblems :problems="file.problemsExactly('base')" />
-      <q-btn flat dense no-caps color="primary" icon="add" label="Add a source" @click="add" />
+      <button type="button" class="link" @click="add">+ Add a source</button>
     </section>`,
   computed: {
     names() {

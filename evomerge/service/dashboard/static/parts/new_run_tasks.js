@@ -12,8 +12,8 @@ export default {
       <div class="card-title"><h2 id="tasks-title">Tasks and objectives</h2></div>
       <div v-for="name in tasks" class="form-part" role="group" :aria-label="'Task ' + name">
         <div class="row-line"><h3>Task {{ name }}</h3><span class="space"></span>
-          <q-btn flat round dense size="sm" icon="close" :aria-label="'Remove task ' + name"
-            @click="removeTask(name)" /></div>
+          <button type="button" class="remove" :aria-label="'Remove task ' + name"
+            @click="removeTask(name)">×</button></div>
         <div class="run-fields run-fields-task">
           <RunField :path="['evaluators', name, 'type']" label="Type" :choices="types" />
           <RunField v-if="has(name, 'task')" :path="['evaluators', name, 'task']" label="Benchmark" />
@@ -22,11 +22,11 @@ export default {
         <FieldProblems :problems="restProblems(name)" keys />
       </div>
       <p v-if="!tasks.length" class="quiet">No tasks yet.</p>
-      <q-btn flat dense no-caps color="primary" icon="add" label="Add a task" @click="addTask" />
+      <button type="button" class="link" @click="addTask">+ Add a task</button>
       <div v-for="name in objectives" class="form-part" role="group" :aria-label="'Objective ' + name">
         <div class="row-line"><h3>Objective {{ name }}</h3><span class="space"></span>
-          <q-btn flat round dense size="sm" icon="close" :aria-label="'Remove objective ' + name"
-            @click="file.remove(['objectives', name])" /></div>
+          <button type="button" class="remove" :aria-label="'Remove objective ' + name"
+            @click="file.remove(['objectives', name])">×</button></div>
         <fieldset class="run-field"><legend>Made of</legend>
           <label v-for="part in partsOf(name)" class="check"><input type="checkbox"
             :checked="from(name).includes(part)" @change="toggle(name, part)"> {{ part }}</label></fieldset>
@@ -38,7 +38,7 @@ export default {
       </div>
       <FieldProblems :problems="[...file.problemsExactly('evaluators'), ...file.problemsExactly('objectives')]"
         keys />
-      <q-btn flat dense no-caps color="primary" icon="add" label="Add an objective" @click="addObjective" />
+      <button type="button" class="link" @click="addObjective">+ Add an objective</button>
     </section>`,
   computed: {
     tasks() {

@@ -6,17 +6,17 @@ const WAIT_MS = 500;
 
 /** Checks texts and tells what came of it. */
 export class Checks {
-  /** @param {(result: {text, problems, warnings, config, failed}) => void} done Told after each check. */
+  /** @param {(result: {problems, warnings, config, failed}) => void} done Told after each check. */
   constructor(done) {
     this.done = done;
-    this.text = null;
+    this.body = null;
     this.timer = null;
     this.busy = false;
   }
 
-  /** Check `text` soon, unless a newer one comes. */
-  ask(text) {
-    this.text = text;
+  /** Check what would be submitted ({text, plugins}) soon, unless something newer comes. */
+  ask(body) {
+    this.body = body;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.next(), WAIT_MS);
   }
@@ -24,26 +24,26 @@ export class Checks {
   /** Check nothing more. */
   end() {
     clearTimeout(this.timer);
-    this.text = null;
+    this.body = null;
     this.done = () => {};
   }
 
   async next() {
-    if (this.busy || this.text === null) return;
-    const text = this.text;
-    this.text = null;
+    if (this.busy || this.body === null) return;
+    const { body } = this;
+    this.body = null;
     this.busy = true;
-    const result = await checked(text);
+    const result = await checked(body);
     this.busy = false;
-    if (this.text === null) this.done(result);
+    if (this.body === null) this.done(result);
     else this.next();
   }
 }
 
-async function checked(text) {
-  const empty = { text, problems: [], warnings: [], config: null, failed: null };
+async function checked(body) {
+  const empty = { problems: [], warnings: [], config: null, failed: null };
   try {
-    const { config, warnings } = await send("POST", path("jobs", "check"), { text });
+    const { config, warnings } = await send("POST", path("jobs", "check"), body);
     return { ...empty, config, warnings };
   } catch (error) {
     if (error.problems?.length) return { ...empty, problems: error.problems };

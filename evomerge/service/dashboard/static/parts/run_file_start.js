@@ -28,7 +28,21 @@ export async function textOfRun(run, schema) {
   const detail = await get(path("runs", run));
   const { ledger: _, schema_version: __, ...config } = detail.config;
   const comment = `# From the run ${JSON.stringify(detail.name)}, defaults left out.\n`;
-  return { name: detail.name, text: comment + inLines(withoutDefaults(schema, config)) };
+  const text = comment + inLines(withoutDefaults(schema, config));
+  return { name: detail.name, text, plugins: detail.plugins.map((plugin) => plugin.path) };
+}
+
+const draftKey = (start) => `evomerge:new:${start}`;
+
+/** Return what was typed in this tab and not submitted; null where nothing was. */
+export function draftOf(start) {
+  return sessionStorage.getItem(draftKey(start));
+}
+
+/** Keep what was typed, for when the page is loaded again or a session has ended; null lets it go. */
+export function keepDraft(start, text) {
+  if (text === null) sessionStorage.removeItem(draftKey(start));
+  else sessionStorage.setItem(draftKey(start), text);
 }
 
 /** Return a key that a submit can be sent again with; also where a page came without TLS. */

@@ -69,7 +69,7 @@ export default {
         marks,
         CM.indentUnit.of("  "),
         CM.EditorView.lineWrapping,
-        CM.EditorView.contentAttributes.of({ "aria-label": this.label, spellcheck: "false" }),
+        CM.EditorView.contentAttributes.of({ "aria-label": this.label, spellcheck: "false", tabindex: "0" }),
         CM.EditorView.updateListener.of((update) => {
           if (update.docChanged) this.$emit("update:text", update.state.doc.toString());
         }),

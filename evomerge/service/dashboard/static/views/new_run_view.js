@@ -6,7 +6,7 @@ import NewRunStatus from "evomerge/parts/new_run_status.js";
 import Problem from "evomerge/parts/problem.js";
 import { Checks, placeOf } from "evomerge/parts/run_file_checks.js";
 import { isWithin } from "evomerge/parts/run_file_keys.js";
-import { BLANK, freshKey, textOfRun } from "evomerge/parts/run_file_start.js";
+import { BLANK, draftOf, freshKey, keepDraft, textOfRun } from "evomerge/parts/run_file_start.js";
 import YamlEditor from "evomerge/parts/yaml_editor.js";
 import { YamlText, changed, loadYaml } from "evomerge/parts/yaml_text.js";
 
@@ -31,16 +31,18 @@ export default {
         <span class="quiet text-wrap">{{ summary }}</span>
       </div>
       <Problem :error="error" />
-      <p v-if="!allowed" class="notice">Your token is a viewer's: you may look at run files here, but submitting
+      <p v-if="!allowed" class="notice">Your token is a viewer's: you may look at run files, but submitting
         needs an operator's.</p>
+      <p v-if="isDraft" class="notice row-line" role="status">What you typed before is back.
+        <button type="button" class="link" @click="begin(start)">Start over</button></p>
       <div v-if="yaml" class="new-run">
         <NewRunForm class="new-run-form" />
         <div class="new-run-text">
           <section class="card" aria-label="Run file">
             <div class="row-line">
               <h2>Run file</h2><span class="space"></span>
-              <q-btn unelevated no-caps color="primary" label="Submit" :loading="submitting"
-                :disable="!allowed || !!job" @click="submit" />
+              <button type="button" class="button button-first" :disabled="!allowed || submitting || !!job"
+                @click="submit">Submit</button>
             </div>
             <p v-if="job" class="notice" role="status">{{ progress }} <a href="/jobs">All jobs</a></p>
             <NewRunStatus v-else :checking="checking" :result="result" :problems="problems" @show="show" />
@@ -59,6 +61,9 @@ export default {
     text: "",
     yaml: null,
     start: "",
+    original: "",
+    plugins: [],
+    isDraft: false,
     run: new URLSearchParams(location.search).get("run") ?? "",
     runName: "",
     allowed: true,
@@ -94,9 +99,11 @@ export default {
   watch: {
     text(now) {
       this.yaml = Vue.markRaw(new YamlText(now, this.parser));
-      this.refused = [];
-      this.key = null;
-      this.check();
+      keepDraft(this.start, now === this.original ? null : now);
+      this.renew();
+    },
+    plugins() {
+      this.renew();
     },
   },
   async mounted() {
@@ -106,7 +113,10 @@ export default {
       Object.assign(this, { templates: found.templates, schema: Vue.markRaw(found.schema), allowed });
       this.checks = new Checks((result) => Object.assign(this, { result, checking: false }));
       const wanted = new URLSearchParams(location.search).get("template") ?? FIRST;
-      await this.begin(this.run || wanted);
+      await this.begin(this.run || wanted, { resume: true }).catch((error) => {
+        this.error = error;
+        return this.begin(FIRST);
+      });
       this.choices = Vue.markRaw(await get(path("templates", "choices")));
     } catch (error) {
       this.error = error;
@@ -117,23 +127,28 @@ export default {
     clearTimeout(this.timer);
   },
   methods: {
-    /** Begin with a template's text, or the run's; undone in the editor. */
-    async begin(start) {
-      if (start && start === this.run) {
-        const { name, text } = await textOfRun(this.run, this.schema);
-        Object.assign(this, { runName: name, text, start });
-      } else {
-        const found = this.templates.find((item) => item.name === start);
-        Object.assign(this, { text: found?.text ?? BLANK, start: found?.name ?? "" });
-      }
+    /** Begin with a template's text, or the run's; with `resume` take up what was typed before. */
+    async begin(start, { resume = false } = {}) {
+      const ofRun = start && start === this.run ? await textOfRun(this.run, this.schema) : null;
+      const template = ofRun ? null : this.templates.find((item) => item.name === start);
+      this.runName = ofRun?.name ?? this.runName;
+      this.start = ofRun ? start : (template?.name ?? "");
+      this.original = ofRun?.text ?? template?.text ?? BLANK;
+      this.plugins = ofRun?.plugins ?? [];
+      const draft = resume ? draftOf(this.start) : null;
+      this.isDraft = draft !== null;
+      this.text = draft ?? this.original;
       const query = new URLSearchParams(this.run ? { run: this.run } : {});
       if (this.start !== this.run) query.set("template", this.start);
       history.replaceState(null, "", `/new?${query}`);
     },
-    check() {
+    /** What would be submitted is another: check it. */
+    renew() {
+      this.refused = [];
+      this.key = null;
       if (!this.allowed) return;
       this.checking = true;
-      this.checks.ask(this.text);
+      this.checks.ask({ text: this.text, plugins: this.plugins });
     },
     // -- what the form's parts use --------------------------------------------------------------
     problemsAt(place) {
@@ -161,7 +176,9 @@ export default {
       // The same text is sent with the same key, so that a second try makes no second run.
       this.key ??= freshKey();
       try {
-        this.job = await send("POST", path("jobs"), { text: this.text }, { "Idempotency-Key": this.key });
+        const body = { text: this.text, plugins: this.plugins };
+        this.job = await send("POST", path("jobs"), body, { "Idempotency-Key": this.key });
+        keepDraft(this.start, null);
         await this.follow();
       } catch (error) {
         if (error.problems?.length) this.refused = error.problems;
