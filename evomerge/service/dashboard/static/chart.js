@@ -30,14 +30,15 @@ export function plain(text) {
  *   layout with the colours of the theme; called again when the theme is switched.
  * @param {object} options
  * @param {string} options.label What the chart shows, in words, for those who don't see it.
+ * @param {string} options.role "group" for a chart with buttons of its own; an image has none.
  * @param {Object<string, Function>} options.on Plotly's events without "plotly_": {click: …}.
  * @returns {Promise<void>} once it is drawn.
  */
-export async function plot(element, make, { label = "", on = {} } = {}) {
+export async function plot(element, make, { label = "", role = "img", on = {} } = {}) {
   const plotly = await loadPlotly();
   const first = !drawn.has(element);
   drawn.set(element, make);
-  element.setAttribute("role", "img");
+  element.setAttribute("role", role);
   element.setAttribute("aria-label", label);
   await draw(plotly, element);
   if (first) sizes.observe(element);
@@ -62,7 +63,7 @@ function draw(plotly, element) {
   return plotly.react(element, traces, themed(layout, theme), {
     displaylogo: false,
     showSendToCloud: false, // Nothing is sent to other hosts.
-    displayModeBar: "hover",
+    displayModeBar: element.getAttribute("role") === "img" ? false : "hover",
     modeBarButtonsToRemove: ["toImage", "autoScale2d", "lasso2d", "select2d"],
     responsive: false,
   });
@@ -92,7 +93,14 @@ function themed(layout, theme) {
       align: "left",
     },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: theme.quiet, activecolor: theme.accent },
-    legend: { orientation: "h", itemsizing: "constant", y: 1.02, yanchor: "bottom", x: 0, font: { color: theme.ink } },
+    legend: {
+      orientation: "h",
+      itemsizing: "constant",
+      y: 1.02,
+      yanchor: "bottom",
+      x: 0,
+      font: { color: theme.ink },
+    },
     ...layout,
   };
   for (const key of new Set(["xaxis", "yaxis", ...Object.keys(layout).filter((k) => /^[xy]axis/.test(k))])) {

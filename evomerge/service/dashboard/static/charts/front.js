@@ -4,6 +4,9 @@ import { drawParallel } from "evomerge/charts/front_parallel.js";
 import { drawPlane } from "evomerge/charts/front_plane.js";
 import { drawSpace } from "evomerge/charts/front_space.js";
 
+/** No points. */
+export const NOBODY = { candidates: [], asks: [], value: {} };
+
 /** Return how a picture is drawn: "plane", "space" or "parallel". */
 export function shapeOf(picture, shape = "") {
   if (shape) return shape;
@@ -19,7 +22,7 @@ export function shapeOf(picture, shape = "") {
  * @param {object} options
  * @param {string} options.shape "parallel" for parallel axes with two or three objectives too.
  * @param {string|null} options.chosen A candidate to point out.
- * @param {object[]} options.parents Its parents that lie elsewhere, as points of `listed`.
+ * @param {object} options.parents Its parents, as columns: {candidates, asks, value}.
  * @param {string[]} options.pinned Candidates that are numbered, from 1.
  * @param {boolean} options.intervals Draw the 95 % intervals of the front (plane only).
  * @param {Object<string, number[]|number[][]>} options.ranges Objective → what is brushed (parallel).
@@ -30,7 +33,7 @@ export function shapeOf(picture, shape = "") {
  */
 export async function drawFront(element, picture, options = {}) {
   const shapes = { plane: drawPlane, space: drawSpace, parallel: drawParallel };
-  const all = { chosen: null, parents: [], pinned: [], intervals: true, ranges: {}, ...options };
+  const all = { chosen: null, parents: NOBODY, pinned: [], intervals: true, ranges: {}, ...options };
   element.onclick = null;
   await shapes[shapeOf(picture, all.shape)](element, picture, all);
 }

@@ -30,7 +30,7 @@ export async function drawParallel(element, picture, options) {
   const names = picture.objectives.map(({ name }) => name).join(", ");
   const shown = `${count(picture.counts.front)} candidates on the front`;
   const label = `${names} as parallel axes: ${shown}. The list below has all of them.`;
-  await plot(element, make, { label, on });
+  await plot(element, make, { label, role: "group", on });
 }
 
 /**

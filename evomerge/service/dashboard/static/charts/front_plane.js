@@ -15,6 +15,7 @@ export async function drawPlane(element, picture, options) {
     others: pointsOf(picture, "others"),
     front: pointsOf(picture, "front"),
     landmarks: pointsOf(picture, "landmarks"),
+    parents: options.parents,
   };
   const ranges = axes.map((axis) => axis.range(groups, options));
   const n = groups.others.candidates.length + groups.front.candidates.length;
@@ -31,7 +32,7 @@ export async function drawPlane(element, picture, options) {
     unhover: ({ event }) => options.onHover?.(null, event),
     click: ({ points }) => points[0].customdata && options.onPick?.(points[0].customdata),
   };
-  await plot(element, make, { label: labelOf(picture, axes), on });
+  await plot(element, make, { label: labelOf(picture, axes), role: "group", on });
 }
 
 /** Return how many points lie beyond the part of the plane that is shown first. */
@@ -129,12 +130,13 @@ function intervalsOf(front, axes, colours) {
   return { error_x: bars[0], error_y: bars[1] };
 }
 
-/** Return rings around what is pinned and chosen, and lines to the chosen one's parents. */
-function ringsOf(groups, [x, y], { chosen, parents, pinned }, colours) {
+/** Return rings around what is pinned and chosen, and the chosen one's parents with lines to them. */
+function ringsOf(groups, [x, y], { chosen, pinned }, colours) {
   const find = (candidate) => {
     for (const part of Object.values(groups)) {
       const row = part.candidates.indexOf(candidate);
-      if (row >= 0) return [x.values(part)[row], y.values(part)[row]];
+      const place = [x.values(part)?.[row], y.values(part)?.[row]];
+      if (place.every(Number.isFinite)) return place;
     }
     return null;
   };
@@ -159,10 +161,14 @@ function ringsOf(groups, [x, y], { chosen, parents, pinned }, colours) {
   }
   const place = chosen && find(chosen);
   if (!place) return traces;
+  const parents = groups.parents.candidates.filter(find);
   for (const parent of parents) {
-    const from = find(parent.candidate);
     const line = { color: colours.ink, width: 1.2, dash: "dot" };
-    if (from) traces.push(ring([from, place], { mode: "lines", line }));
+    traces.push(ring([find(parent), place], { mode: "lines", line }));
+  }
+  if (parents.length) {
+    const marker = { symbol: "triangle-up-open", size: 13, color: colours.ink, line: { width: 2 } };
+    traces.push(ring(parents.map(find), { name: "parents of the chosen", marker, showlegend: true }));
   }
   const marker = { symbol: "circle-open", size: 20, color: colours.accent, line: { width: 3 } };
   return [...traces, ring([place], { marker })];

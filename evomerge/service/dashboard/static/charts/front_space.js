@@ -7,6 +7,7 @@ import { count } from "evomerge/format.js";
 /** Draw the front as a space; see `drawFront`. */
 export async function drawSpace(element, picture, options) {
   const groups = Object.fromEntries(KINDS.map((kind) => [kind, pointsOf(picture, kind)]));
+  groups.parents = options.parents;
   const make = (colours) => ({
     traces: tracesOf(picture, groups, options, colours),
     layout: layoutOf(picture, groups, colours),
@@ -18,7 +19,8 @@ export async function drawSpace(element, picture, options) {
   };
   const names = picture.objectives.map(({ name }) => name).join(", ");
   const shown = `${count(picture.counts.front)} candidates on the front`;
-  await plot(element, make, { label: `${names} in space: ${shown}. The list beside has all of them.`, on });
+  const label = `${names} in space: ${shown}. The list beside has all of them.`;
+  await plot(element, make, { label, role: "group", on });
 }
 
 function tracesOf(picture, groups, options, colours) {
@@ -57,7 +59,7 @@ function tracesOf(picture, groups, options, colours) {
   }
   const place = options.chosen && find(options.chosen);
   if (!place) return traces;
-  for (const from of options.parents.map(({ candidate }) => find(candidate)).filter(Boolean)) {
+  for (const from of groups.parents.candidates.map(find).filter(Boolean)) {
     const line = { color: colours.ink, width: 2, dash: "dot" };
     traces.push(trace([from, place], { ...still, mode: "lines", line }));
   }
@@ -80,7 +82,8 @@ function finder(picture, groups) {
   return (candidate) => {
     for (const part of Object.values(groups)) {
       const row = part.candidates.indexOf(candidate);
-      if (row >= 0) return picture.objectives.map(({ name }) => part.value[name][row]);
+      const place = picture.objectives.map(({ name }) => part.value[name]?.[row]);
+      if (place.every(Number.isFinite)) return place;
     }
     return null;
   };

@@ -4,7 +4,7 @@ import ChooseOne from "evomerge/parts/choose_one.js";
 import StateFilter from "evomerge/parts/state_filter.js";
 
 const STATES = ["done", "pending", "failed"];
-const KINDS = [["", "all"], ["search", "of the search"], ["reference", "base and sources"]];
+const KINDS = [["", "all kinds"], ["search", "of the search"], ["reference", "base and sources"]];
 const WAIT_MS = 300;
 
 export default {
@@ -12,7 +12,7 @@ export default {
   props: { query: Object, objectives: Array, splits: Array },
   emits: ["change"],
   template: `
-    <div class="row-line" role="search" aria-label="Filters">
+    <div class="row-line candidate-filters" role="search" aria-label="Filters">
       <StateFilter label="State" :states="states" :model-value="query.status"
         @update:model-value="(status) => $emit('change', { status })" />
       <ChooseOne v-if="choices.length > 1" label="Split that was scored" :options="choices"

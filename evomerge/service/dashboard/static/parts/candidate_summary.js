@@ -8,7 +8,7 @@ import Problem from "evomerge/parts/problem.js";
 export default {
   components: { CandidateLink, Problem },
   props: { run: String, candidate: String, split: String, pinned: Boolean },
-  emits: ["pin", "close", "choose", "known"],
+  emits: ["pin", "close", "choose", "parents"],
   template: `
     <section class="card" aria-labelledby="summary-title">
       <div class="card-title">
@@ -70,8 +70,8 @@ export default {
   async mounted() {
     try {
       this.detail = await this.fetch(this.candidate);
-      this.$emit("known", this.detail);
       this.parents = await Promise.all(this.detail.parents.slice(0, 2).map(this.fetch));
+      this.$emit("parents", this.parents);
     } catch (error) {
       this.error = error;
     }

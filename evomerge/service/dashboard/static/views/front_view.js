@@ -2,7 +2,7 @@
 
 import { get, path, withQuery } from "evomerge/api.js";
 import { unplot } from "evomerge/chart.js";
-import { drawFront, shapeOf } from "evomerge/charts/front.js";
+import { drawFront, NOBODY, shapeOf } from "evomerge/charts/front.js";
 import { isBrushed } from "evomerge/charts/front_parallel.js";
 import { beyondPlane } from "evomerge/charts/front_plane.js";
 import { listed, pointsOf } from "evomerge/charts/front_points.js";
@@ -34,7 +34,8 @@ export default {
       <div class="front-grid">
         <div class="card front-main">
           <FrontCounts v-if="picture" :picture="picture" :run="run" :beyond="beyond" />
-          <div v-show="picture && drawable" ref="chart" class="front-chart" @mouseleave="hovered = null"></div>
+          <div
+            v-show="picture && drawable" ref="chart" class="front-chart" @mouseleave="hovered = null"></div>
           <q-skeleton v-if="!picture && !error" class="front-chart" square />
           <p v-if="picture && !drawable" class="empty">{{ nothing }}</p>
           <ParallelHint
@@ -44,9 +45,9 @@ export default {
         </div>
         <div class="front-side view">
           <CandidateSummary
-            v-if="choice.chosen" :key="choice.chosen" :run="run" :candidate="choice.chosen" :split="split"
-            :pinned="choice.pinned.includes(choice.chosen)"
-            @pin="pin(choice.chosen)" @close="choose({ chosen: null })" @choose="pick" @known="showParents" />
+            v-if="picture && choice.chosen" :key="choice.chosen + split" :run="run" :candidate="choice.chosen"
+            :split="split" :pinned="choice.pinned.includes(choice.chosen)" @pin="pin(choice.chosen)"
+            @close="choose({ chosen: null })" @choose="pick" @parents="showParents" />
           <FrontList
             v-if="picture && listable" :run="run" :points="shown" :all="points" :chosen="choice.chosen"
             :objectives="picture.objectives" :pinned="choice.pinned" @choose="pick" @pin="pin" />
@@ -59,7 +60,7 @@ export default {
       error: null,
       choice: readChoice(),
       hovered: null,
-      parents: [],
+      parents: NOBODY,
       ranges: {},
       late: false, // What isn't needed for the first look comes after it.
     };
@@ -172,7 +173,7 @@ export default {
       this.follow(before);
     },
     follow(before) {
-      if (before.chosen !== this.choice.chosen) this.parents = [];
+      if (before.chosen !== this.choice.chosen) this.parents = NOBODY;
       const same = `${before.names}` === `${this.choice.names}` && before.split === this.choice.split;
       if (!same || before.shape !== this.choice.shape) this.ranges = {};
       if (same) this.draw();
@@ -190,9 +191,15 @@ export default {
       unplot(this.$refs.chart);
       this.draw();
     },
-    showParents(detail) {
-      this.parents = detail.parents.map((candidate) => ({ candidate }));
-      if (this.parents.length) this.draw();
+    showParents(details) {
+      const scores = (detail, name) => detail.objectives[this.split]?.[name]?.value;
+      const column = ({ name }) => [name, details.map((detail) => scores(detail, name))];
+      this.parents = {
+        candidates: details.map(({ candidate }) => candidate),
+        asks: details.map(({ ask }) => ask),
+        value: Object.fromEntries(this.picture.objectives.map(column)),
+      };
+      if (details.length) this.draw();
     },
   },
 };
