@@ -185,6 +185,22 @@ def test_one_objective_is_drawn_over_the_search(open_page: Open, site: Site) -> 
     assert trace["y"] == others["value"]["mean"]
 
 
+def test_a_chosen_candidate_is_led_to_from_its_parents(open_page: Open, site: Site) -> None:
+    run = site.runs["niched"]
+    page = open_page("/")
+    listed = page.request.get(f"/api/v1/runs/{run}/candidates?status=done").json()["items"]
+    child = next(item for item in listed if item["parents"])
+    page.goto(f"/runs/{run}/front?split=search&candidate={child['candidate']}")
+    drawn = chart(page)
+    page.wait_for_function(
+        "document.querySelector('.js-plotly-plot').data?.some((t) => /^parents/.test(t.name))"
+    )
+    trace = drawn.evaluate("(chart) => chart.data.find((trace) => /^parents/.test(trace.name))")
+    details = {item["candidate"]: item for item in listed}
+    expected = [details[name]["objectives"]["mean"]["value"] for name in child["parents"][:2]]
+    assert trace["y"] == expected
+
+
 def test_a_run_without_scores_leads_to_its_failures(open_page: Open, site: Site) -> None:
     page = open_page(f"/runs/{site.runs['broken']}/front")
     expect(page.get_by_text("No candidate is scored on the search split yet.")).to_be_visible()
