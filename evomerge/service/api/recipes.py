@@ -2,8 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import PlainTextResponse
+from fastapi import APIRouter, Query, Request, Response
 
 from evomerge.service.access import Viewer
 from evomerge.service.api.candidates import CandidateId
@@ -15,7 +14,18 @@ from evomerge.service.reading.respond import workspace_of
 router = APIRouter(tags=["candidates"])
 
 
-@router.get("/runs/{run}/candidates/{candidate}/recipe", response_class=PlainTextResponse)
+@router.get(
+    "/runs/{run}/candidates/{candidate}/recipe",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "YAML.",
+            "content": {
+                "text/plain": {"schema": {"type": "string"}, "example": "evomerge_recipe: 1\n"}
+            },
+        }
+    },
+)
 def get_recipe(
     caller: Viewer,
     request: Request,
@@ -25,10 +35,10 @@ def get_recipe(
         Literal["recipe", "mergekit"],
         Query(description="As 'evomerge merge' takes it, or as a mergekit file."),
     ] = "recipe",
-) -> PlainTextResponse:
+) -> Response:
     """Give a candidate's recipe as YAML; where mergekit has no counterpart, 422 says why."""
     workspace = workspace_of(request)
     row_of(workspace.run(run).columns, candidate)
     plain = recipe_of(workspace.records(run), candidate)
     text = recipe_text(plain) if format == "recipe" else workspace.mergekit.get(plain)
-    return PlainTextResponse(text)
+    return Response(text, media_type="text/plain; charset=utf-8")

@@ -100,8 +100,8 @@ def write_note(
     """Write a note on a candidate; it stays for good."""
     workspace = workspace_of(request)
     row_of(workspace.run(run).columns, candidate)
-    if not body.text.strip():
-        raise ServiceError(422, "the note is empty. Write what others should know.")
+    if not body.text.strip() or "\0" in body.text:
+        raise ServiceError(422, "the note is empty, or no plain text. Say what others should know.")
     add_note(workspace.folder(run).path, candidate, body.text)
     note(request, f"{candidate}: a note")
     return _changed(request, run, candidate, "")

@@ -76,7 +76,7 @@ def test_a_pin_can_become_a_ban_at_once(client: TestClient) -> None:
 def test_what_cannot_be_remarked_is_refused(client: TestClient) -> None:
     assert change(client, "9-9", starred=True).status_code == 404
     assert change(client, "0-3", pinned=True).status_code == 409  # it has failed
-    for text in ("", "  \n ", "x" * (LONGEST + 1)):
+    for text in ("", "  \n ", "a\0b", "x" * (LONGEST + 1)):
         answer = client.post(f"{RUN}/candidates/0-1/notes", json={"text": text})
         assert answer.status_code == 422
     assert client.patch(f"{RUN}/candidates/0-1/remark", json={"stared": True}).status_code == 422

@@ -10,7 +10,7 @@ export default {
         <span class="quiet">{{ duration(detail.device_s) }} of devices<span v-if="detail.cost !== null">, cost
           {{ detail.cost.toFixed(2) }}</span></span></div>
       <p v-if="!detail.tries.length" class="quiet flush">{{ nothing }}</p>
-      <div v-else class="table-wrap" tabindex="0" role="region" aria-label="Attempts"><table class="plain">
+      <div v-else class="table-wrap" tabindex="0" role="region" aria-label="Table of attempts"><table class="plain">
         <thead><tr>
           <th scope="col">split</th><th scope="col">state</th><th scope="col" class="number">merge</th>
           <th scope="col" class="number">score</th><th scope="col" class="number">tokenise</th>

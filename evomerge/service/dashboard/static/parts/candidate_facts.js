@@ -10,7 +10,7 @@ export default {
     <section v-if="names.length" class="card" aria-labelledby="objectives-title">
       <div class="card-title"><h2 id="objectives-title">Objectives</h2>
         <span v-if="detail.feasible === false" class="bad">misses a constraint</span></div>
-      <div class="table-wrap" tabindex="0" role="region" aria-label="Objectives"><table class="plain narrow">
+      <div class="table-wrap" tabindex="0" role="region" aria-label="Table of objectives"><table class="plain narrow">
         <thead><tr><th scope="col">objective</th>
           <th v-for="split in splits" scope="col" class="number">{{ split }}</th></tr></thead>
         <tbody><tr v-for="name in names">

@@ -13,7 +13,7 @@ export default {
         <span class="quiet">{{ count(rows.length) }} of {{ count(places.length) }}</span></div>
       <p v-if="!rows.length" class="quiet flush">
         {{ places.length ? "None: they are the same." : "None of them has a genome." }}</p>
-      <div v-else class="table-wrap" tabindex="0" role="region" aria-label="Genes that differ">
+      <div v-else class="table-wrap" tabindex="0" role="region" aria-label="Table of genes that differ">
       <table class="plain">
         <thead><tr><th scope="col">gene</th>
           <th v-for="(item, i) in details" scope="col" class="number">{{ i + 1 }}: {{ item.candidate }}</th>

@@ -34,7 +34,7 @@ export default {
       <div class="card-title"><h2 id="scores-title">Scores by task</h2>
         <span class="quiet">{{ split }} split, mean with 95 % interval</span></div>
       <p v-if="!tasks.length" class="empty">Not scored on the {{ split }} split.</p>
-      <div v-else class="table-wrap" tabindex="0" role="region" aria-label="Scores by task">
+      <div v-else class="table-wrap" tabindex="0" role="region" aria-label="Table of scores by task">
       <table class="plain">
         <thead><tr>
           <th scope="col">task</th><th scope="col">metric</th><th scope="col" class="number">score</th>
