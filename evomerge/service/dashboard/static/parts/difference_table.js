@@ -15,7 +15,7 @@ export default {
   },
   template: `
     <p v-if="!found.length" class="quiet flush">The {{ what }} are the same.</p>
-    <div v-else class="table-wrap">
+    <div v-else class="table-wrap" tabindex="0" role="group" :aria-label="'What differs in the ' + what">
       <table class="plain">
         <thead><tr><th scope="col">{{ plural(found.length, "place") }}</th>
           <th scope="col" v-for="name in names" class="text-wrap">{{ name }}</th></tr></thead>

@@ -22,7 +22,7 @@ export default {
           {{ count(detail.progress.failed) }} candidates</a></h2>
       <p v-if="!metrics.failures.length" class="quiet flush">No candidate has failed.</p>
       <template v-else>
-        <div class="table-wrap">
+        <div class="table-wrap" tabindex="0" role="group" aria-label="Reasons of failures">
           <table class="plain">
             <thead><tr><th scope="col">Reason</th><th scope="col">Message</th><th scope="col"
               class="number">Candidates</th></tr></thead>

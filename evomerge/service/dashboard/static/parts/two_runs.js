@@ -12,7 +12,7 @@ export default {
   },
   template: `
     <section class="card" aria-label="Figures">
-      <div class="table-wrap">
+      <div class="table-wrap" tabindex="0" role="group" aria-label="Figures of both runs">
         <table class="plain two-runs">
           <thead>
             <tr>

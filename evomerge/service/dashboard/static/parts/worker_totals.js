@@ -10,7 +10,7 @@ export default {
     <section class="card">
       <h2 class="card-title">By worker <span class="quiet small">all that ever worked on this run</span></h2>
       <p v-if="!totals.length" class="quiet flush">No attempt was made yet.</p>
-      <div v-else class="table-wrap">
+      <div v-else class="table-wrap" tabindex="0" role="group" aria-label="Totals by worker">
         <table class="plain">
           <thead>
             <tr>

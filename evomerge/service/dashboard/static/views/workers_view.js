@@ -28,7 +28,7 @@ export default {
           <h2 class="card-title">Now</h2>
           <p v-if="!workers.items.length" class="quiet flush">
             {{ nobody }}</p>
-          <div v-else class="table-wrap">
+          <div v-else class="table-wrap" tabindex="0" role="group" aria-label="Workers now">
             <table class="plain">
               <thead>
                 <tr>
