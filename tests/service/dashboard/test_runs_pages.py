@@ -155,6 +155,9 @@ def test_a_viewer_sees_what_operators_may_do(open_page: Open, site: Site) -> Non
     page.context.request.post("/api/v1/session", data={"token": token[0]})
     page.goto(f"/runs/{site.runs['broken']}")
     expect(page.get_by_role("button", name="Resume")).to_be_disabled()
-    expect(page.get_by_label("Actions")).to_contain_text("Your token only lets you look")
+    reason = page.get_by_label("Actions").get_by_text("Your token only lets you look")
+    expect(reason).to_be_visible(timeout=LONG_MS)
     page.goto("/jobs")
-    expect(page.locator("#content")).to_contain_text("jobs are changed by operators")
+    expect(page.locator("#content")).to_contain_text(
+        "jobs are changed by operators", timeout=LONG_MS
+    )
