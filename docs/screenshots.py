@@ -102,15 +102,15 @@ def addresses(folder: Path) -> dict[str, str]:
         "front": f"{wide}/front?x=reverse&y=sort",
         "front-3d": f"{wide}/front",
         "candidates": f"{wide}/candidates",
-        "candidate": f"{wide}/candidates/9-2",
+        "candidate": f"{wide}/candidates/8-8",
         "candidate-segments": f"{run['m2n2']}/candidates/20-0",
-        "candidate-route": f"{run['routes']}/candidates/best",
-        "compare-candidates": f"{wide}/compare?candidate=9-2&candidate=8-1&candidate=5-3",
+        "candidate-route": f"{run['routes']}/candidates/4-1",
+        "compare-candidates": f"{wide}/compare?candidate=8-8&candidate=6-14&candidate=3-15",
         "niches": f"{run['m2n2']}/niches",
         "niches-cells": f"{cells}/niches",
         "parameters": f"{run['quickstart']}/parameters",
         "workers": f"{run['quickstart']}/workers",
-        "talk": f"{wide}/talk?candidate=9-2",
+        "talk": f"{wide}/talk?candidate=8-8",
     }
 
 

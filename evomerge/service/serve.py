@@ -97,6 +97,7 @@ def logging_to_stderr(form: Literal["text", "json"]) -> Iterator[None]:
     """Write what the service and its server have to say to stderr, one line each."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
+    handler.addFilter(_is_news)
     loggers = [logging.getLogger(name) for name in ("evomerge", "uvicorn")]
     before = [(item.handlers[:], item.level, item.propagate) for item in loggers]
     for item in loggers:
@@ -108,6 +109,13 @@ def logging_to_stderr(form: Literal["text", "json"]) -> Iterator[None]:
         for item, (handlers, level, propagate) in zip(loggers, before, strict=True):
             item.handlers, item.propagate = handlers, propagate
             item.setLevel(level)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out that a page's WebSocket was opened or closed: with each page there is one."""
+    text = record.getMessage()
+    is_socket = text in ("connection open", "connection closed") or '"WebSocket ' in text
+    return not (record.name == "uvicorn.error" and is_socket)
 
 
 def _greet(settings: Settings, token: str | None, *, secure: bool) -> None:

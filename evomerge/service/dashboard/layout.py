@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
+import nicegui
 from nicegui import ui
 from nicegui.context import context
 from nicegui.element import Element
@@ -48,7 +49,7 @@ def page(
     chosen = context.client.request.cookies.get(THEME_COOKIE)
     ui.dark_mode({"dark": True, "light": False}.get(chosen or ""))
     _header()
-    with ui.element("main").props('id="content" tabindex="-1"').classes("page"):
+    with ui.element("div").classes("page"):  # within the layout's own main
         if run is not None:
             RunBar(run=run, kinds=kinds())
         yield
@@ -79,9 +80,12 @@ def _header() -> None:
             ui.link("Runs", "/")
             ui.link("New run", "/new")
         ui.space()
-        ui.button(icon="contrast").props('flat round dense aria-label="Light or dark"').on(
-            "click", js_handler="() => window.evomerge.switchTheme()"
-        )
-        ui.button(icon="logout").props('flat round dense aria-label="Sign out"').on(
-            "click", js_handler="() => window.evomerge.signOut()"
-        )
+        _button("contrast", "Light or dark", "switchTheme")
+        if not nicegui.app.state.service.settings.no_auth:
+            _button("logout", "Sign out", "signOut")
+
+
+def _button(icon: str, label: str, action: str) -> None:
+    """Make a button of the header; ``action`` is one of shell.js."""
+    button = ui.button(icon=icon, color=None).props(f'flat round dense aria-label="{label}"')
+    button.on("click", js_handler=f"() => window.evomerge.{action}()")
