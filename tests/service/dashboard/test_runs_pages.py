@@ -54,7 +54,7 @@ def test_runs_are_searched_filtered_and_compared(open_page: Open, site: Site) ->
     expect(rows).to_contain_text(MARKUP)
     page.get_by_role("button", name="failed", exact=True).click()
     page.get_by_label("Part of a run's name").fill("no such run")
-    expect(page.locator("#content")).to_contain_text("No run is so.")
+    expect(page.get_by_role("main")).to_contain_text("No run is so.")
     page.get_by_role("button", name="Show all runs").click()
 
     for name in ("plain", "niched"):
@@ -85,7 +85,7 @@ def test_a_run_without_scores_says_why(open_page: Open, site: Site) -> None:
     first = failures.locator(".last a").first
     expect(first).to_have_attribute("href", re.compile(rf"^/runs/{run}/candidates/\d+-\d+"))
     page.goto(f"/runs/{run}/workers")
-    expect(page.locator("#content")).to_contain_text("Nobody drives this run")
+    expect(page.get_by_role("main")).to_contain_text("Nobody drives this run")
     row = page.get_by_role("row").filter(has_text="exception")
     expect(row).to_contain_text("100")  # per cent of its attempts failed
 
@@ -158,6 +158,6 @@ def test_a_viewer_sees_what_operators_may_do(open_page: Open, site: Site) -> Non
     reason = page.get_by_label("Actions").get_by_text("Your token only lets you look")
     expect(reason).to_be_visible(timeout=LONG_MS)
     page.goto("/jobs")
-    expect(page.locator("#content")).to_contain_text(
+    expect(page.get_by_role("main")).to_contain_text(
         "jobs are changed by operators", timeout=LONG_MS
     )
