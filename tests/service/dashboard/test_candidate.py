@@ -94,7 +94,7 @@ def test_who_only_looks_sees_why_nothing_can_be_changed(open_page: Open, site: S
     page.goto(f"/runs/{site.runs['plain']}/candidates/1-0")
     expect(page.get_by_role("button", name="Star")).to_be_disabled()
     expect(page.get_by_role("button", name="Export")).to_be_disabled()
-    expect(page.locator("#content")).to_contain_text("Your token only lets you look")
+    expect(page.get_by_role("main")).to_contain_text("Your token only lets you look")
 
 
 def test_an_export_is_followed_and_offered(open_page: Open, site: Site) -> None:

@@ -53,9 +53,9 @@ def test_niches_show_who_covers_what(open_page: Open, site: Site) -> None:
     expect(chart(page, "Who covers what").locator(".xtick")).to_contain_text(["copy", HOSTILE_TASK])
 
     page.goto(f"/runs/{site.runs['plain']}/niches")
-    expect(page.locator("#content")).to_contain_text("a search by nsga2, which keeps no archive")
+    expect(page.get_by_role("main")).to_contain_text("a search by nsga2, which keeps no archive")
     page.goto(f"/runs/{site.runs['broken']}/niches")
-    expect(page.locator("#content")).to_contain_text("This run has no niches to show.")
+    expect(page.get_by_role("main")).to_contain_text("This run has no niches to show.")
 
 
 def test_parameters_show_slices_of_chosen_genes(open_page: Open, site: Site) -> None:
@@ -64,7 +64,7 @@ def test_parameters_show_slices_of_chosen_genes(open_page: Open, site: Site) -> 
     genes = [gene["name"] for gene in found["genes"]]
     assert any(HOSTILE_SOURCE in name for name in genes)
     page = open_page(f"/runs/{run}/parameters")
-    expect(page.locator("#content")).to_contain_text("12 candidates have scores")
+    expect(page.get_by_role("main")).to_contain_text("12 candidates have scores")
     slices = chart(page, "copy along the genes")
     expect(slices.locator(".subplot")).to_have_count(len(found["slices"]["genes"]))
     expect(chart(page, "What rises together")).to_be_visible()
@@ -83,6 +83,6 @@ def test_parameters_show_slices_of_chosen_genes(open_page: Open, site: Site) -> 
     assert sorted(values) == sorted(found["slices"]["objectives"][HOSTILE_TASK])
 
     page.goto(f"/runs/{site.runs['niched']}/parameters")
-    expect(page.locator("#content")).to_contain_text("mean weight of each input over the model")
+    expect(page.get_by_role("main")).to_contain_text("mean weight of each input over the model")
     page.goto(f"/runs/{site.runs['broken']}/parameters")
-    expect(page.locator("#content")).to_contain_text("No candidate has scores yet.")
+    expect(page.get_by_role("main")).to_contain_text("No candidate has scores yet.")
