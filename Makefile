@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
+PIP := $(BIN)/python -m pip install -q --no-compile --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 # A machine without an NVIDIA GPU takes torch's CPU build, so that nothing of CUDA is downloaded: from the
 # configured index if that has it, else from torch's own. A GPU machine takes the default build.

@@ -96,13 +96,14 @@ def served(folder: Path, runs: dict[str, str] | None = None) -> Iterator[Site]:
         process.wait(timeout=60)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
+    """Playwright for one file: while it is there, its event loop runs in the tests' thread."""
     with sync_playwright() as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """Debian's Chromium; it draws WebGL on the processor."""
     chromium = shutil.which("chromium")
