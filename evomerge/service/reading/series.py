@@ -50,8 +50,8 @@ def _best(
 ) -> dict[str, Any]:
     """Return where an objective's best so far changed, with the candidate that it is of."""
     search = columns.splits["search"]
-    rows = settled[scored & (search.violation[settled] == 0)]
-    counts = np.flatnonzero(scored & (search.violation[settled] == 0)) + 1
+    may = scored & (search.violation[settled] == 0) & columns.may(settled)
+    rows, counts = settled[may], np.flatnonzero(may) + 1
     utilities = search.value[rows, place] * item.utility(1.0)
     best = np.fmax.accumulate(utilities) if len(rows) else utilities
     before = np.concatenate([[np.nan], best[:-1]]) if len(rows) else best

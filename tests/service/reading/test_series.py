@@ -8,8 +8,11 @@ from evomerge.runs.ledger import tables
 from evomerge.runs.ledger.database import Ledger
 from evomerge.runs.ledger.records import RunRecords
 from evomerge.runs.reading.results import RunResults
+from evomerge.runs.steering import steer
+from evomerge.service.folders import Folders
 from evomerge.service.reading.follow import Covered, FollowedRun
 from evomerge.service.reading.series import series_of
+from evomerge.service.reading.workspace import Workspace
 from tests.service.reading.conftest import RUN_ID, Place, make_place
 
 
@@ -77,3 +80,15 @@ def test_the_hypervolume_over_time_is_that_of_the_search_split(tmp_path: Path) -
     found = series_of(followed, points=10)["hypervolume"]
     # The finalists' is another number: of the validation split.
     assert found == {"evaluated": [4, 8], "at_s": [1.0, 2.0], "value": [0.4, 0.5]}
+
+
+def test_what_is_banned_was_never_the_best(tmp_path: Path) -> None:
+    place = make_place(tmp_path, budget=24)
+    place.fake.drive()
+    workspace = Workspace(Folders(place.runs), refresh_s=0.0)
+    best = series_of(workspace.run(RUN_ID), points=1000)["best"]["near"]["candidates"][-1]
+    steer(place.folder.path, "ban", best, on=True)
+    found = series_of(workspace.run(RUN_ID), points=1000)["best"]["near"]["candidates"]
+    assert found
+    assert best not in found
+    workspace.close()
