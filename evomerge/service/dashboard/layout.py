@@ -14,6 +14,7 @@ from evomerge.runs.events import kinds
 from evomerge.service.dashboard import assets
 
 THEME_COOKIE = "evomerge_theme"
+_STYLES = ("dashboard", "controls", "runs", "front", "candidate")
 
 
 class View(Element):
@@ -58,10 +59,7 @@ def page(
 def _head(charts: Sequence[str] | None) -> None:
     root = assets.root()
     lines = [
-        f'<link rel="stylesheet" href="{root}/dashboard.css">',
-        f'<link rel="stylesheet" href="{root}/runs.css">',
-        f'<link rel="stylesheet" href="{root}/front.css">',
-        f'<link rel="stylesheet" href="{root}/candidate.css">',
+        *(f'<link rel="stylesheet" href="{root}/{name}.css">' for name in _STYLES),
         f'<script type="module" src="{root}/shell.js"></script>',
     ]
     if charts is not None:

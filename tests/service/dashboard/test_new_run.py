@@ -157,3 +157,13 @@ def test_what_was_typed_survives_a_reload(page: Page) -> None:
     expect(name).to_have_value("my-run")
     page.reload()
     expect(name).to_have_value("my-run")
+
+
+def test_a_check_that_answers_meanwhile_leaves_what_is_being_typed(page: Page) -> None:
+    page.goto("/new")
+    name = page.get_by_label("Name", exact=True)
+    name.fill("typed")
+    expect(page.locator(".field-problem, .state-failed").first).to_be_visible()
+    expect(name).to_have_value("typed")
+    name.blur()
+    expect(page.locator(".cm-content")).to_contain_text("name: typed")

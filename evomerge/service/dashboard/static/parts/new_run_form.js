@@ -5,6 +5,7 @@ import Merging from "evomerge/parts/new_run_merging.js";
 import Models from "evomerge/parts/new_run_models.js";
 import Tasks from "evomerge/parts/new_run_tasks.js";
 import RunField from "evomerge/parts/run_field.js";
+import TypedInput from "evomerge/parts/typed_input.js";
 
 const SEARCH = [
   [["search", "budget"], "Budget, in candidates"],
@@ -20,7 +21,7 @@ const EXECUTION = [
 ];
 
 export default {
-  components: { FieldProblems, Merging, Models, RunField, Tasks },
+  components: { FieldProblems, Merging, Models, RunField, Tasks, TypedInput },
   inject: ["file"],
   template: `
     <div class="view">
@@ -29,8 +30,8 @@ export default {
         <RunField :path="['name']" label="Name" />
         <div class="run-field">
           <label for="plugins">Plug-in files, separated by commas</label>
-          <input id="plugins" type="text" :value="file.plugins.join(', ')" placeholder="none" spellcheck="false"
-            autocomplete="off" aria-describedby="plugins-told" @change="plug($event.target.value)">
+          <TypedInput id="plugins" type="text" :value="file.plugins.join(', ')" placeholder="none" spellcheck="false"
+            autocomplete="off" aria-describedby="plugins-told" @commit="plug" />
           <div id="plugins-told"><FieldProblems :problems="file.problemsAt('plugins')" />
             <p class="field-help">Python files on the server, of those that it allows.</p></div>
         </div>

@@ -3,10 +3,11 @@
 import FieldProblems from "evomerge/parts/field_problems.js";
 import { keyOf } from "evomerge/parts/run_file_keys.js";
 import { schemaOf } from "evomerge/parts/run_file_schema.js";
+import TypedInput from "evomerge/parts/typed_input.js";
 import { scalarOf } from "evomerge/parts/yaml_write.js";
 
 export default {
-  components: { FieldProblems },
+  components: { FieldProblems, TypedInput },
   inject: ["file"],
   props: {
     path: { type: Array, required: true },
@@ -22,9 +23,8 @@ export default {
           @change="commit($event.target.value)">
         <option v-for="item in options" :value="item.value">{{ item.text }}</option>
       </select>
-      <input v-else type="text" :id="id" :value="shown" :placeholder="byDefault" spellcheck="false"
-          autocomplete="off" :aria-invalid="wrong.length > 0" :aria-describedby="told"
-          @change="commit($event.target.value)">
+      <TypedInput v-else type="text" :id="id" :value="shown" :placeholder="byDefault" spellcheck="false"
+          autocomplete="off" :aria-invalid="wrong.length > 0" :aria-describedby="told" @commit="commit" />
       <div v-if="wrong.length || help" :id="id + '-told'">
         <FieldProblems :problems="wrong" />
         <p v-if="help" class="field-help">{{ help }}</p>

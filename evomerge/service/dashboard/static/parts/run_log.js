@@ -1,11 +1,13 @@
 // The end of a run's log, which goes on while one watches.
 
 import { get, path, withQuery } from "evomerge/api.js";
+import { Live } from "evomerge/live.js";
 import Problem from "evomerge/parts/problem.js";
 
 const MOST = 500;
 
 export default {
+  mixins: [Live],
   components: { Problem },
   props: { run: { type: String, required: true } },
   template: `
@@ -23,13 +25,6 @@ export default {
   watch: {
     lines: { handler: "toEnd", flush: "post" },
     follows: "toEnd",
-  },
-  mounted() {
-    window.addEventListener("evomerge:changed", this.load);
-    this.load();
-  },
-  unmounted() {
-    window.removeEventListener("evomerge:changed", this.load);
   },
   methods: {
     async load() {

@@ -2,11 +2,12 @@
 
 import Problem from "evomerge/parts/problem.js";
 import TalkModels from "evomerge/parts/talk_models.js";
+import TypedInput from "evomerge/parts/typed_input.js";
 
 const VIEWER = "Your token only lets you read what was said. An operator's may ask.";
 
 export default {
-  components: { Problem, TalkModels },
+  components: { Problem, TalkModels, TypedInput },
   props: {
     run: String,
     choice: { type: Object, required: true },
@@ -53,8 +54,8 @@ export default {
             @change="set('template', $event.target.checked)" />
           Chat template, where there is one</label>
         <label class="talk-system">System message
-          <input class="field" type="text" maxlength="4000" :value="choice.system"
-            @change="set('system', $event.target.value)" /></label>
+          <TypedInput class="field" type="text" maxlength="4000" :value="choice.system"
+            @commit="set('system', $event)" /></label>
       </div>
     </form>`,
   data: () => ({ prompt: "", settings: false }),

@@ -2,6 +2,7 @@
 
 import { chosen, choose } from "evomerge/address.js";
 import { get, path, withQuery } from "evomerge/api.js";
+import { Live } from "evomerge/live.js";
 import AttemptsCard from "evomerge/parts/attempts_card.js";
 import CandidateFacts from "evomerge/parts/candidate_facts.js";
 import CandidateLink from "evomerge/parts/candidate_link.js";
@@ -22,6 +23,7 @@ const SPLITS = ["search", "validation", "test"];
 const MOST_OTHERS = 4;
 
 export default {
+  mixins: [Live],
   components: {
     AttemptsCard,
     CandidateFacts,
@@ -172,13 +174,6 @@ export default {
     talk() {
       return withQuery(`/runs/${encodeURIComponent(this.run)}/talk`, { candidate: this.candidate });
     },
-  },
-  async mounted() {
-    window.addEventListener("evomerge:changed", this.load);
-    await this.load();
-  },
-  unmounted() {
-    window.removeEventListener("evomerge:changed", this.load);
   },
   methods: {
     async load() {

@@ -3,6 +3,7 @@
 import { chosen, choose } from "evomerge/address.js";
 import { get, path } from "evomerge/api.js";
 import { duration } from "evomerge/format.js";
+import { Live } from "evomerge/live.js";
 import { originName, startsOf } from "evomerge/origins.js";
 import CandidateLink from "evomerge/parts/candidate_link.js";
 import CompareCoefficients from "evomerge/parts/compare_coefficients.js";
@@ -15,6 +16,7 @@ const MOST = 6;
 const SPLITS = ["search", "validation", "test"];
 
 export default {
+  mixins: [Live],
   components: { CandidateLink, CompareCoefficients, CompareGenes, CompareScores, Problem, RouteCard },
   props: { run: String },
   template: `
@@ -111,13 +113,6 @@ export default {
       if (best) found.set(best, "the best");
       return [...found].filter(([name]) => !this.names.includes(name));
     },
-  },
-  async mounted() {
-    window.addEventListener("evomerge:changed", this.load);
-    await this.load();
-  },
-  unmounted() {
-    window.removeEventListener("evomerge:changed", this.load);
   },
   methods: {
     async load() {

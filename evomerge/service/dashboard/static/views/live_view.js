@@ -2,6 +2,7 @@
 
 import { choose, chosen } from "evomerge/address.js";
 import { get, path, withQuery } from "evomerge/api.js";
+import { Live } from "evomerge/live.js";
 import CurveChart from "evomerge/parts/curve_chart.js";
 import Problem from "evomerge/parts/problem.js";
 import RunAbout from "evomerge/parts/run_about.js";
@@ -10,6 +11,7 @@ import RunFigures from "evomerge/parts/run_figures.js";
 import RunLog from "evomerge/parts/run_log.js";
 
 export default {
+  mixins: [Live],
   components: { CurveChart, Problem, RunAbout, RunFailures, RunFigures, RunLog },
   props: { run: String },
   template: `
@@ -86,13 +88,6 @@ export default {
     by() {
       choose({ by: this.by === "time" ? "time" : "" });
     },
-  },
-  mounted() {
-    window.addEventListener("evomerge:changed", this.load);
-    this.load();
-  },
-  unmounted() {
-    window.removeEventListener("evomerge:changed", this.load);
   },
   methods: {
     async load() {

@@ -1,11 +1,13 @@
 // The archive of a run: niches on examples, cells, or why there is none.
 
 import { get, path } from "evomerge/api.js";
+import { Live } from "evomerge/live.js";
 import CellArchives from "evomerge/parts/cell_archives.js";
 import ExampleNiches from "evomerge/parts/example_niches.js";
 import Problem from "evomerge/parts/problem.js";
 
 export default {
+  mixins: [Live],
   components: { CellArchives, ExampleNiches, Problem },
   props: { run: String },
   template: `
@@ -23,13 +25,6 @@ export default {
       </template>
     </section>`,
   data: () => ({ niches: null, error: null }),
-  mounted() {
-    window.addEventListener("evomerge:changed", this.load);
-    this.load();
-  },
-  unmounted() {
-    window.removeEventListener("evomerge:changed", this.load);
-  },
   methods: {
     async load() {
       try {
